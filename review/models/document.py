@@ -1,0 +1,107 @@
+"""A document: its text, where it stands, and who holds it just now."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from .project import Project
+
+
+class DocumentState(models.TextChoices):
+    WAITING = "waiting", "Waiting for the model"
+    PROPOSING = "proposing", "The model is reading it"
+    READY = "ready", "Ready to review"
+    REVIEWED = "reviewed", "Reviewed"
+    FAILED = "failed", "Failed"
+
+
+class Markup(models.TextChoices):
+    MARKDOWN = "markdown", "Markdown"
+    PLAIN = "plain", "Plain text"
+
+
+class DocumentQuerySet(models.QuerySet["Document"]):
+    def due(self, now: datetime.datetime) -> DocumentQuerySet:
+        """Those the model should read now, oldest first."""
+        waiting = self.filter(state=DocumentState.WAITING)
+        return waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).order_by("pk")
+
+    def unleased(self, now: datetime.datetime) -> DocumentQuerySet:
+        """Those that nobody holds; a lease past its end holds nothing."""
+        return self.filter(Q(lease_expires_at=None) | Q(lease_expires_at__lte=now))
+
+
+class Document(models.Model):
+    """One text to be tagged.
+
+    It is a job twice: first for a worker (waiting → proposing → ready), then for
+    `reviews_needed` reviewers (ready → reviewed). Whoever works on it holds its lease: a
+    token that is renewed or runs out. Every change of state is a conditional UPDATE on
+    the state and the token, so that of two at once one wins, on any database.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="documents")
+    external_id = models.CharField(max_length=500, help_text="The integrator's id: any string.")
+    title = models.CharField(max_length=500, blank=True)
+    text = models.TextField(blank=True)
+    markup = models.CharField(max_length=10, choices=Markup.choices, default=Markup.MARKDOWN)
+    source = models.CharField(max_length=2000, blank=True, help_text="Where it came from.")
+    sha256 = models.CharField(max_length=64, help_text="Of the text, UTF-8.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    state = models.CharField(
+        max_length=10, choices=DocumentState.choices, default=DocumentState.WAITING
+    )
+    reason = models.TextField(
+        blank=True, help_text="Why it failed or waits, in a sentence for a person."
+    )
+    reviews = models.PositiveSmallIntegerField(
+        default=0, help_text="Decisions that stand, of `reviews_needed`."
+    )
+
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Runs begun by workers since the last one that ended in order."
+    )
+    troubles = models.PositiveSmallIntegerField(
+        default=0, help_text="Runs since the last answer that ended without one."
+    )
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="The model is not asked again before this moment."
+    )
+
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_holder = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The reviewer; empty while a worker holds it.",
+    )
+    lease_started_at = models.DateTimeField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DocumentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "external_id"], name="document_external_id_unique"
+            ),
+        ]
+        indexes = [
+            # The queue and the sweeper walk one state in order of arrival.
+            models.Index(fields=["project", "state", "id"], name="document_by_state"),
+            models.Index(
+                fields=["lease_holder"],
+                name="document_by_holder",
+                condition=Q(lease_holder__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.external_id

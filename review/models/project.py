@@ -1,0 +1,39 @@
+"""A project: one vocabulary, its documents, and the people who review them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+MOST_TAGS = 3  # a project may ask for fewer, never for more
+
+
+class Project(models.Model):
+    name = models.CharField(max_length=200, unique=True)
+    guidelines = models.TextField(
+        blank=True, help_text="Shown to reviewers and sent to the model, word for word."
+    )
+    max_tags = models.PositiveSmallIntegerField(
+        default=MOST_TAGS, help_text="The most tags that one document gets: 1 to 3."
+    )
+    reviews_needed = models.PositiveSmallIntegerField(
+        default=1, help_text="How many different people decide on each document."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="project_max_tags_1_to_3",
+                condition=Q(max_tags__gte=1, max_tags__lte=MOST_TAGS),
+                violation_error_message="A document gets 1 to 3 tags.",
+            ),
+            models.CheckConstraint(
+                name="project_reviews_needed_at_least_1",
+                condition=Q(reviews_needed__gte=1),
+                violation_error_message="At least one person must decide.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

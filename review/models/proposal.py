@@ -1,0 +1,138 @@
+"""What a model answered, and everything that shaped the answer."""
+
+from __future__ import annotations
+
+import random
+
+from django.db import models
+from django.db.models import Q
+
+from .document import Document
+from .project import MOST_TAGS
+from .vocabulary import Tag, VocabularyVersion
+
+
+class SystemMessage(models.Model):
+    """A system message, stored once: the proposals of one vocabulary version share it."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return self.sha256[:8]
+
+
+class Proposal(models.Model):
+    """One run of the model over one document. Rows are not changed, but for `current`.
+
+    A run that ended without an answer is kept too: it has an `error` and no candidates.
+    Tokens and seconds are summed over all calls of the run.
+    """
+
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="proposals")
+    current = models.BooleanField(
+        default=False, help_text="The one that reviewers see; at most one for a document."
+    )
+    endpoint = models.CharField(max_length=500, help_text="The server's address.")
+    model = models.CharField(max_length=200)
+    prompt_version = models.CharField(max_length=100)
+    vocabulary_version = models.ForeignKey(VocabularyVersion, on_delete=models.PROTECT)
+    system_message = models.ForeignKey(SystemMessage, on_delete=models.PROTECT)
+    user_message = models.TextField(help_text="With the part of the document that was sent.")
+    document_cut = models.BooleanField(
+        default=False, help_text="The model was shown only a part of the text."
+    )
+    calls = models.JSONField(
+        default=list, help_text="Every call: temperature, seed, raw replies, tokens, seconds."
+    )
+    tokens_in = models.PositiveIntegerField(default=0)
+    tokens_cached = models.PositiveIntegerField(default=0, help_text="Of those in, from a cache.")
+    tokens_out = models.PositiveIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    unknown_tags = models.PositiveIntegerField(
+        default=0, help_text="Tags in the replies that are not in the vocabulary: dropped."
+    )
+    asked_again = models.PositiveSmallIntegerField(
+        default=0, help_text="How often the model was asked again: unusable or equal answers."
+    )
+    note = models.TextField(blank=True, help_text="E.g. why there are fewer than three sets.")
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["document"], condition=Q(current=True), name="one_current_proposal"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.document_id} by {self.model}, prompt {self.prompt_version}"
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """What the model was sent, to the byte: the system message, then the user's."""
+        return [
+            {"role": "system", "content": self.system_message.text},
+            {"role": "user", "content": self.user_message},
+        ]
+
+    def shown_to(self, reviewer_id: int) -> list[Candidate]:
+        """The candidates in the order in which this reviewer sees them.
+
+        Shuffled, so that the first is not favoured; drawn from (reviewer, document,
+        proposal), so that the page may be loaded again and the order still be known.
+        """
+        candidates = list(self.candidates.order_by("rank").prefetch_related("placed_tags__tag"))
+        seed = f"{reviewer_id}:{self.document_id}:{self.pk}"
+        random.Random(seed).shuffle(candidates)  # noqa: S311 -- a fair order, not a secret
+        return candidates
+
+
+class Candidate(models.Model):
+    """One tag set of a proposal: an ordered tuple of one to `max_tags` tags."""
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.CASCADE, related_name="candidates")
+    rank = models.PositiveSmallIntegerField(help_text="1 to 3: the order of the model's answers.")
+    raw_reply = models.TextField(help_text="The reply that it was read from, as it came.")
+    temperature = models.FloatField()
+    seed = models.BigIntegerField(null=True, blank=True)
+    confidence = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["proposal", "rank"], name="candidate_rank_unique"),
+            models.CheckConstraint(
+                name="candidate_rank_1_to_3", condition=Q(rank__gte=1, rank__lte=3)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return ", ".join(tag.name for tag in self.tags)
+
+    @property
+    def tags(self) -> list[Tag]:
+        """In the order of the set. Prefetch `placed_tags__tag` to save queries."""
+        return [placed.tag for placed in self.placed_tags.all()]
+
+
+class CandidateTag(models.Model):
+    """The place of a tag in a candidate. The database itself refuses a fourth and a repeat."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="placed_tags")
+    tag = models.ForeignKey(Tag, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["candidate", "tag"], name="candidate_tag_once"),
+            models.UniqueConstraint(fields=["candidate", "position"], name="candidate_place_once"),
+            models.CheckConstraint(
+                name="candidate_at_most_3_tags",
+                condition=Q(position__gte=1, position__lte=MOST_TAGS),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.tag}"

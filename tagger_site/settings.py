@@ -1,0 +1,218 @@
+"""Tagger's settings. Everything that an operator sets comes from the environment, read here.
+
+docs/settings.md lists the variables; a test fails when one is missing there.
+"""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.management.utils import get_random_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_flag(name: str) -> bool:
+    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+
+
+def env_list(name: str) -> list[str]:
+    return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
+
+
+# --- The environment ---------------------------------------------------------
+
+VAR = Path(os.environ.get("TAGGER_VAR", BASE_DIR / "var"))  # everything that Tagger writes
+HOST = os.environ.get("HOST", "127.0.0.1")
+PORT = os.environ.get("PORT", "8000")
+DEBUG = env_flag("TAGGER_DEBUG")
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+DATABASE_URL = os.environ.get("DATABASE_URL", f"sqlite:///{VAR / 'tagger.sqlite3'}")
+
+# The model: a configured endpoint, else the embedded one (review/llm/local_server.py).
+OPENAI_BASE_URL = os.environ.get("OPENAI_BASE_URL", "")
+OPENAI_API_KEY = os.environ.get("OPENAI_API_KEY", "")
+TAGGER_MODEL = os.environ.get("TAGGER_MODEL", "")
+TAGGER_EMBEDDED_URL = os.environ.get("TAGGER_EMBEDDED_URL", "")
+MODEL_DEADLINE = int(os.environ.get("TAGGER_MODEL_DEADLINE", "120"))  # seconds, for one document
+
+MAX_DOCUMENT_BYTES = int(os.environ.get("TAGGER_MAX_DOCUMENT_BYTES", "1000000"))
+LEASE_MINUTES = 5  # how long a reviewer holds a document without a sign of life
+
+
+def secret_key() -> str:
+    """The key from the environment, else one made on first use and kept under var/."""
+    if key := os.environ.get("TAGGER_SECRET_KEY"):
+        return key
+    kept = VAR / "secret_key"
+    if not kept.exists():
+        VAR.mkdir(parents=True, exist_ok=True)
+        try:
+            # O_EXCL: of several processes that start at once, one writes and the others read.
+            with os.fdopen(os.open(kept, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as f:
+                f.write(get_random_secret_key())
+        except FileExistsError:
+            pass
+    return kept.read_text().strip()
+
+
+SECRET_KEY = secret_key()
+ALLOWED_HOSTS = env_list("TAGGER_HOSTS") or ["localhost", "127.0.0.1", "[::1]", HOST]
+CSRF_TRUSTED_ORIGINS = env_list("TAGGER_ORIGINS")  # e.g. https://tags.example.org behind a proxy
+
+# --- Django ------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "review",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "tagger_site.urls"
+WSGI_APPLICATION = "tagger_site.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # IMMEDIATE: a transaction that reads first and writes later would otherwise die with
+    # "database is locked" beside another writer. WAL: readers never wait. FULL: a saved pick
+    # survives a power cut.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds to wait for another writer
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 600
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "queue"
+LOGOUT_REDIRECT_URL = "sign_in"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+# --- Security ----------------------------------------------------------------
+
+# Scripts and styles come from files of our own, never from the page: a document that
+# slips a tag through the sanitiser still runs nothing and fetches nothing.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+
+# --- Celery ------------------------------------------------------------------
+
+# Each limit outlasts the one before it: the model's deadline, then a polite stop, then the
+# hard one, then the broker's redelivery. Otherwise one task would run twice at a time.
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True  # results are rows
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_RETRY_ON_WORKER_LOST = True  # at most max_retries times, unlike reject_on_worker_lost
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = MODEL_DEADLINE + 30
+CELERY_TASK_TIME_LIMIT = MODEL_DEADLINE + 60
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": MODEL_DEADLINE * 2 + 600,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: Redis will be back
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "review.tasks.sweep", "schedule": 60.0, "options": {"expires": 55}},
+}
+
+# --- Logging -----------------------------------------------------------------
+
+# Lines of the logger "tagger" are news for the person at the console: `make run` shows them,
+# and keeps everything else in var/log/.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "log": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "news": {"format": "tagger: {message}", "style": "{"},
+    },
+    "handlers": {
+        "log": {"class": "logging.StreamHandler", "formatter": "log"},
+        "news": {"class": "logging.StreamHandler", "formatter": "news"},
+    },
+    "root": {"handlers": ["log"], "level": "INFO"},
+    "loggers": {
+        "tagger": {"handlers": ["news"], "level": "INFO", "propagate": False},
+        "httpx2": {"level": "WARNING"},
+    },
+}
