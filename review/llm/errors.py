@@ -1,0 +1,20 @@
+"""How a call of the model can end badly. Each message is a sentence for a person."""
+
+
+class Unavailable(Exception):
+    """The server cannot answer anyone just now: nothing is wrong with the document.
+
+    Try again later: after `retry_after` seconds where the server said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NoAnswer(Exception):
+    """The server took the call, and no usable answer came of it. A second try may help."""
+
+
+class Refused(Exception):
+    """The model or its filter declines this document. Trying again would not help."""

@@ -1,0 +1,159 @@
+"""Three tag sets worth choosing between: asked for, compared as sets, asked for again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .client import Answer, Endpoint, RawReply, ask
+from .errors import NoAnswer, Refused, Unavailable
+from .prompt import Prompt
+from .reply import read_reply
+
+WANTED = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which requests are made: pairs of (how many replies, at which temperature).
+
+    first: always. again: while there are fewer than three different sets, hotter each
+    time. max_tokens: of one reply; after a reply that was cut off, eight times as many.
+    """
+
+    first: tuple[tuple[int, float], ...]
+    again: tuple[tuple[int, float], ...]
+    max_tokens: int
+
+
+# The embedded model's greedy answer is its best, and the server keeps the evaluated prompt:
+# a second request costs little. Elsewhere each request is paid for: one, with n=3.
+EMBEDDED = Plan(first=((1, 0.0), (3, 0.9)), again=((3, 1.2), (3, 1.5)), max_tokens=48)
+CONFIGURED = Plan(first=((3, 0.9),), again=((2, 1.1), (2, 1.3)), max_tokens=1000)
+
+
+@dataclass(frozen=True)
+class TagSet:
+    """One candidate: names in the reply's order, and where they come from."""
+
+    tags: tuple[str, ...]
+    raw: str
+    temperature: float
+    seed: int
+
+
+@dataclass
+class Sampling:
+    """One run over one document. After `three`, also when it raised, the rest tells all.
+
+    The messages are the same in every request, also when asking again: so every candidate
+    is an answer to the very prompt that is kept and exported.
+    """
+
+    endpoint: Endpoint
+    prompt: Prompt
+    vocabulary: Sequence[str]
+    max_tags: int
+    sets: list[TagSet] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    unknown_tags: int = 0
+    asked_again: int = 0
+    problem: str = ""  # of the last reply that gave no tags
+    note: str = ""
+
+    def three(self, seconds: float) -> list[TagSet]:
+        """Up to three different sets, the model's first answer first; at least one.
+
+        All calls together take at most `seconds`. Raises Unavailable, NoAnswer, Refused.
+        """
+        plan = EMBEDDED if self.endpoint.grammar else CONFIGURED
+        deadline = time.monotonic() + seconds
+        cut_off = False
+        for n, temperature in plan.first:
+            cut_off |= self._ask(n, temperature, plan.max_tokens, deadline)
+        for n, temperature in plan.again:
+            if len(self.sets) == WANTED:
+                break
+            had = len(self.sets)
+            self.asked_again += 1
+            try:
+                limit = plan.max_tokens * (8 if cut_off else 1)
+                cut_off = self._ask(n, temperature, limit, deadline)
+            except (Unavailable, NoAnswer, Refused) as error:
+                if not had:
+                    raise
+                self.note = f"Asking again for a different set failed. {error}"
+                break
+            if not self.sets:
+                # Unusable twice over: a third time would be a waste.
+                raise NoAnswer(f"The model gave no usable answer. {self.problem}")
+        if not self.note and len(self.sets) < WANTED:
+            count = "one set" if len(self.sets) == 1 else "two different sets"
+            self.note = f"The model gave only {count}, asked {len(self.calls)} times."
+        return self.sets
+
+    def _ask(self, n: int, temperature: float, max_tokens: int, deadline: float) -> bool:
+        """One round; True when a reply of it was cut off at the token limit."""
+        seed = random.SystemRandom().randrange(2**31 - WANTED)
+        answers = ask(
+            self.endpoint,
+            self.prompt.messages,
+            self.vocabulary,
+            self.max_tags,
+            n=n,
+            temperature=temperature,
+            seed=seed,
+            max_tokens=max_tokens,
+            deadline=deadline,
+        )
+        replies = [reply for answer in answers for reply in answer.replies][:n]
+        for answer in answers:
+            self._count(answer, temperature)
+        for reply in replies:
+            self._take(reply, temperature, seed)
+        return any(reply.cut_off for reply in replies)
+
+    def _take(self, reply: RawReply, temperature: float, seed: int) -> None:
+        reading = read_reply(reply.text, self.vocabulary, self.max_tags)
+        self.unknown_tags += len(reading.unknown)
+        if not reading.tags:
+            self.problem = reading.problem
+            if reply.cut_off:
+                self.problem += " It was cut off at the token limit."
+            if reading.unknown:
+                self.problem += f" It said: {', '.join(reading.unknown[:5])}."
+            return
+        known = {frozenset(had.tags) for had in self.sets}
+        if frozenset(reading.tags) not in known and len(self.sets) < WANTED:
+            self.sets.append(TagSet(reading.tags, reply.text, temperature, seed))
+
+    def _count(self, answer: Answer, temperature: float) -> None:
+        self.tokens_in += answer.tokens_in
+        self.tokens_cached += answer.tokens_cached
+        self.tokens_out += answer.tokens_out
+        self.seconds += answer.seconds
+        # The grammar or schema repeats the vocabulary, which the proposal's version has.
+        asked = {
+            name: value
+            for name, value in answer.parameters.items()
+            if name not in ("extra_body", "response_format")
+        }
+        held = next((k for k in ("extra_body", "response_format") if k in answer.parameters), None)
+        self.calls.append(
+            {
+                **asked,
+                "held_to": {"extra_body": "grammar", "response_format": "schema"}.get(held or ""),
+                "replies": [reply.text[:10_000] for reply in answer.replies],
+                "tokens_in": answer.tokens_in,
+                "tokens_cached": answer.tokens_cached,
+                "tokens_out": answer.tokens_out,
+                "seconds": round(answer.seconds, 3),
+            }
+        )
