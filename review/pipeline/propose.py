@@ -1,0 +1,254 @@
+"""The model's turn: a waiting document becomes one with a proposal of up to three candidates.
+
+The document's row is the job. A run takes its lease, asks the model outside of any
+transaction, and writes what came of it only while the lease is still its own: a run that
+was given up for dead writes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import random
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from review.llm.client import Endpoint
+from review.llm.errors import NoAnswer, Refused, Unavailable
+from review.llm.prompt import VERSIONS, PromptTag
+from review.llm.sampling import Sampling
+from review.models import (
+    Candidate,
+    CandidateTag,
+    Document,
+    DocumentState,
+    Proposal,
+    SystemMessage,
+    VocabularyVersion,
+)
+
+from .endpoint import NoModel, configured_endpoint
+from .intake import problem_of
+
+news = logging.getLogger("tagger")
+
+MOST_ATTEMPTS = 3  # runs that ended with the worker's death, before the document is set aside
+MOST_TROUBLES = 3  # runs without a usable answer, before the document has failed
+LONGEST_PAUSE = 600.0  # seconds between two tries at a server in trouble
+
+
+class TryLater(Exception):
+    """The document waits again, and may be read after `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+def propose(document_id: int) -> Proposal | None:
+    """Ask the model about a waiting document, and store what came of it.
+
+    Returns None, having called nothing, when the document is not waiting: it is gone, done,
+    or being read by another worker. Raises TryLater when the server could not answer.
+    """
+    token = uuid.uuid4()
+    document = _claim(document_id, token)
+    if document is None:
+        return None
+    run = Run(document, token, VocabularyVersion.current(document.project))
+    try:
+        endpoint = configured_endpoint()
+    except NoModel as error:
+        raise run.later(str(error), LONGEST_PAUSE) from error
+    project = document.project
+    sampling = sample(
+        endpoint,
+        project.guidelines,
+        run.version.tags,
+        project.max_tags,
+        document.title,
+        document.text,
+    )
+    try:
+        sampling.three(settings.MODEL_DEADLINE)
+    except Unavailable as error:
+        raise run.later(str(error), pause(document.troubles, error.retry_after)) from error
+    except NoAnswer as error:
+        if document.troubles + 1 < MOST_TROUBLES:
+            raise run.later(str(error), pause(document.troubles), sampling) from error
+        return run.store(sampling, f"{error} It was tried {MOST_TROUBLES} times.")
+    except Refused as error:
+        return run.store(sampling, str(error))
+    return run.store(sampling)
+
+
+def sample(
+    endpoint: Endpoint,
+    guidelines: str,
+    tags: list[dict[str, Any]],
+    max_tags: int,
+    title: str,
+    text: str,
+) -> Sampling:
+    """A sampling that is ready to be asked for its `three`; asks nothing and saves nothing.
+
+    `tags` as in a vocabulary version: each has at least an "id" and a "name".
+    """
+    shown = [
+        PromptTag(tag["name"], tag.get("description", ""), tag.get("not_for", "")) for tag in tags
+    ]
+    prompt = VERSIONS[endpoint.prompt_version](guidelines, shown, max_tags, title, text)
+    return Sampling(endpoint, prompt, [tag.name for tag in shown], max_tags)
+
+
+def pause(troubles: int, asked_for: float | None = None) -> float:
+    """Seconds before the next try: what the server asked for, else 10, 20, 40, … with jitter."""
+    backoff = min(LONGEST_PAUSE, 10 * 2.0 ** min(troubles, 10))
+    jittered = backoff * random.uniform(0.75, 1.25)  # noqa: S311 -- spreads the load, no secret
+    return max(jittered, asked_for) if asked_for is not None else jittered
+
+
+def ask_again(documents: QuerySet[Document]) -> int:
+    """Let the model read the failed ones of these once more; returns how many.
+
+    Those set aside at the door for their text (none, too long) would only fail again: they
+    stay as they are.
+    """
+    failed = documents.filter(state=DocumentState.FAILED).defer("title")
+    mendable = [document.pk for document in failed.iterator() if not problem_of(document.text)]
+    return Document.objects.filter(pk__in=mendable, state=DocumentState.FAILED).update(
+        state=DocumentState.WAITING, reason="", attempts=0, troubles=0, not_before=None
+    )
+
+
+def _claim(document_id: int, token: uuid.UUID) -> Document | None:
+    now = timezone.now()
+    waiting = Document.objects.filter(pk=document_id, state=DocumentState.WAITING)
+    won = waiting.filter(attempts__lt=MOST_ATTEMPTS).update(
+        state=DocumentState.PROPOSING,
+        attempts=F("attempts") + 1,
+        lease_token=token,
+        lease_holder=None,
+        lease_started_at=now,
+        # Past the hard time limit of the task, so that a live run is never taken for a dead one.
+        lease_expires_at=now + datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 30),
+    )
+    if not won:
+        return None
+    return Document.objects.select_related("project").get(pk=document_id)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One worker's turn with one document; `token` is its claim to it."""
+
+    document: Document
+    token: uuid.UUID
+    version: VocabularyVersion
+
+    def later(self, reason: str, seconds: float, sampling: Sampling | None = None) -> TryLater:
+        """Put the document back to wait, with the reason; what the model did say is kept."""
+        with transaction.atomic():
+            ours = self._end(
+                state=DocumentState.WAITING,
+                reason=reason,
+                troubles=F("troubles") + 1,
+                not_before=timezone.now() + datetime.timedelta(seconds=seconds),
+            )
+            if ours and sampling is not None:
+                self._proposal(sampling, error=reason).save()
+        return TryLater(reason, seconds)
+
+    def store(self, sampling: Sampling, error: str = "") -> Proposal | None:
+        """Write the run down, and the document's new state; None when the lease was lost."""
+        document = self.document
+        with transaction.atomic():
+            ours = self._end(
+                state=DocumentState.FAILED if error else DocumentState.READY,
+                reason=error,
+                troubles=0,
+                not_before=None,
+            )
+            if not ours:
+                return None
+            document.proposals.filter(current=True).update(current=False)
+            proposal = self._proposal(sampling, error)
+            proposal.current = not error
+            proposal.save()
+            if not error:
+                self._save_candidates(proposal, sampling)
+        if error:
+            news.info("%s: no tags. %s", document, error)
+        else:
+            sets = " ".join(f"[{', '.join(found.tags)}]" for found in sampling.sets)
+            count = ("one candidate", "two candidates", "three candidates")[len(sampling.sets) - 1]
+            news.info("%s: %s: %s (%.1f s)", document, count, sets, sampling.seconds)
+        return proposal
+
+    def _end(self, **changes: Any) -> bool:
+        """Give the lease back together with the changes, if it is still this run's."""
+        held = Document.objects.filter(
+            pk=self.document.pk, state=DocumentState.PROPOSING, lease_token=self.token
+        )
+        return bool(
+            held.update(
+                attempts=0,
+                lease_token=None,
+                lease_started_at=None,
+                lease_expires_at=None,
+                **changes,
+            )
+        )
+
+    def _proposal(self, sampling: Sampling, error: str) -> Proposal:
+        system = sampling.prompt.system
+        system_message, _ = SystemMessage.objects.get_or_create(
+            sha256=hashlib.sha256(system.encode()).hexdigest(), defaults={"text": system}
+        )
+        return Proposal(
+            document=self.document,
+            endpoint=sampling.endpoint.base_url,
+            model=sampling.endpoint.model,
+            prompt_version=sampling.endpoint.prompt_version,
+            vocabulary_version=self.version,
+            system_message=system_message,
+            user_message=sampling.prompt.user,
+            document_cut=sampling.prompt.cut,
+            calls=sampling.calls,
+            tokens_in=sampling.tokens_in,
+            tokens_cached=sampling.tokens_cached,
+            tokens_out=sampling.tokens_out,
+            seconds=sampling.seconds,
+            unknown_tags=sampling.unknown_tags,
+            asked_again=sampling.asked_again,
+            note=sampling.note,
+            error=error,
+        )
+
+    def _save_candidates(self, proposal: Proposal, sampling: Sampling) -> None:
+        # By number, from the version: a tag may have been renamed or retired since the model
+        # was shown it, and the rows say what it answered.
+        numbers = {tag["name"]: tag["id"] for tag in self.version.tags}
+        tags = {tag.number: tag for tag in self.document.project.tags.all()}
+        candidates = Candidate.objects.bulk_create(
+            Candidate(
+                proposal=proposal,
+                rank=rank,
+                raw_reply=found.raw,
+                temperature=found.temperature,
+                seed=found.seed,
+            )
+            for rank, found in enumerate(sampling.sets, start=1)
+        )
+        CandidateTag.objects.bulk_create(
+            CandidateTag(candidate=candidate, tag=tags[numbers[name]], position=position)
+            for candidate, found in zip(candidates, sampling.sets, strict=True)
+            for position, name in enumerate(found.tags, start=1)
+        )

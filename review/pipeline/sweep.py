@@ -1,0 +1,49 @@
+"""What was left lying is put back in its place: by beat each minute, and after every intake.
+
+The database is the truth and the broker holds hints: whatever it lost is found here again.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from review.models import Document, DocumentState
+
+from .propose import MOST_ATTEMPTS
+
+news = logging.getLogger("tagger")
+
+
+def take_back() -> int:
+    """Put documents whose worker died back to wait; returns how many.
+
+    A run that is alive always ends before its lease does. One that has killed its worker
+    three times is set aside as failed, for a person to look at.
+    """
+    lost = Document.objects.filter(
+        state=DocumentState.PROPOSING, lease_expires_at__lte=timezone.now()
+    )
+    for document in lost.filter(attempts__gte=MOST_ATTEMPTS).only("title", "external_id"):
+        news.info("%s: set aside, it ended the worker %d times.", document, MOST_ATTEMPTS)
+    lost.filter(attempts__gte=MOST_ATTEMPTS).update(
+        state=DocumentState.FAILED,
+        reason=f"The worker died {MOST_ATTEMPTS} times while the model read this document. "
+        "It was set aside; ask the model again when the cause is known.",
+        attempts=0,
+        lease_token=None,
+        lease_started_at=None,
+        lease_expires_at=None,
+    )
+    return lost.update(
+        state=DocumentState.WAITING,
+        lease_token=None,
+        lease_started_at=None,
+        lease_expires_at=None,
+    )
+
+
+def due(limit: int) -> list[int]:
+    """The documents that the model should read now, oldest first."""
+    return list(Document.objects.due(timezone.now()).values_list("pk", flat=True)[:limit])

@@ -1,0 +1,55 @@
+"""Celery's door to the verbs. A task takes an id; run twice, it does its work once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import redis
+from celery import Task, shared_task
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from review.pipeline import propose, sweep
+
+log = logging.getLogger(__name__)
+
+QUEUE = "celery"
+QUEUED_AT_ONCE = 500  # hints in the broker; the rest of a backlog waits in the database
+
+
+@shared_task(bind=True, max_retries=5)
+def propose_tags(self: Task[Any, Any], document_id: int) -> None:
+    """Ask the model about one document. Tried again while the server cannot answer.
+
+    After the last retry the document still waits, and the sweeper finds it when it is due.
+    """
+    try:
+        propose.propose(document_id)
+    except propose.TryLater as later:
+        if self.request.retries < self.max_retries:
+            raise self.retry(exc=later, countdown=later.seconds) from later
+        log.warning("Left to the sweeper: document %s. %s", document_id, later)
+    fill_queue()
+
+
+@shared_task(name="review.tasks.sweep")
+def sweep_up() -> None:
+    sweep.take_back()
+    fill_queue()
+
+
+def fill_queue() -> None:
+    """Tell the workers of documents that wait, once the broker holds no more such hints.
+
+    A document may be told of twice; the second worker finds it taken and calls nobody.
+    A broker that is down is no reason to fail: the sweeper asks again within a minute.
+    """
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5) as broker:
+            if broker.llen(QUEUE):
+                return
+        for document_id in sweep.due(QUEUED_AT_ONCE):
+            propose_tags.delay(document_id)
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("The broker cannot be reached; the sweeper will tell the workers: %s", error)

@@ -1,0 +1,1 @@
+"""Pairs and tags → lines of files. Each writer is one format, and knows no database."""
