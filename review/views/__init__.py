@@ -1,0 +1,1 @@
+"""Pages: each checks who asks, calls one verb, and answers with a page or its fragment."""
