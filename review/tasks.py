@@ -17,19 +17,22 @@ log = logging.getLogger(__name__)
 QUEUE = "celery"
 QUEUED_AT_ONCE = 500  # hints in the broker; the rest of a backlog waits in the database
 
+LONGEST_COUNTDOWN = 750  # seconds; well below the broker's visibility_timeout
+
 
 @shared_task(bind=True, max_retries=5)
 def propose_tags(self: Task[Any, Any], document_id: int) -> None:
     """Ask the model about one document. Tried again while the server cannot answer.
 
-    After the last retry the document still waits, and the sweeper finds it when it is due.
+    After the last retry, and over a pause longer than the broker may hold a message, the
+    document waits in the database, and the sweeper finds it when it is due.
     """
     try:
         propose.propose(document_id)
     except propose.TryLater as later:
-        if self.request.retries < self.max_retries:
+        log.warning("Document %s waits %.0f s: %s", document_id, later.seconds, later)
+        if self.request.retries < self.max_retries and later.seconds <= LONGEST_COUNTDOWN:
             raise self.retry(exc=later, countdown=later.seconds) from later
-        log.warning("Left to the sweeper: document %s. %s", document_id, later)
     fill_queue()
 
 

@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# Before Django's settings are read: the tests have their own of everything.
+# Before Django's settings are read (so they are not named in pyproject.toml, from where
+# pytest-django reads them too early): the tests have their own of everything.
 ROOT = Path(__file__).resolve().parent.parent
 VAR = Path(tempfile.mkdtemp(prefix="tagger-test-"))
 for name in (
@@ -26,6 +27,7 @@ for name in (
     "REDIS_URL",
 ):
     os.environ.pop(name, None)
+os.environ["DJANGO_SETTINGS_MODULE"] = "tagger_site.settings"
 os.environ["TAGGER_VAR"] = str(VAR)
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{VAR}/db.sqlite3"
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright keeps a loop in the test's thread

@@ -196,7 +196,7 @@ class Rendering(HouseTestCase):
         )
         self.ready(text=hostile)
         html = self.page().html
-        article = html[html.index("<h1>Hi") :][:1500]
+        article = html[html.index("Hi</h2>") :][:1500]
         article = article[: article.index("</article>")] if "</article>" in article else article
         for bad in ("<script", "onerror", '="javascript:', "style=", "hx-get", "<img", "<iframe"):
             self.assertNotIn(bad, article)
@@ -217,6 +217,13 @@ class Rendering(HouseTestCase):
         html = self.page().html
         self.assertIn('<span class="kn">import</span>', html)
         self.assertIn("<td>1</td>", html)
+
+    def test_headings_stand_below_the_pages_own_and_skip_no_level(self) -> None:
+        self.ready(text="# One\n\n#### Four\n\n<h1 align=center>Html</h1>\n\n|a|\n|-:|\n|1|")
+        html = self.page().html
+        for tag in ('<h2 class="h1">One</h2>', '<h3 class="h4">Four</h3>', '<h2 class="h1">Html'):
+            self.assertIn(tag, html)
+        self.assertIn('<td align="right">1</td>', html)
 
     def test_a_policy_allows_scripts_and_styles_from_here_alone(self) -> None:
         policy = self.client.get("/")["Content-Security-Policy"]

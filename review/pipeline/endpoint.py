@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from review.llm.client import Endpoint
+from review.llm.local_server import MODEL_NAME
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -45,7 +46,7 @@ def embedded_endpoint(base_url: str) -> Endpoint:
     return Endpoint(
         base_url=base_url,
         api_key="",
-        model="smollm2-135m-tagger",
+        model=MODEL_NAME,
         prompt_version="adapter-1",
         grammar=True,
     )

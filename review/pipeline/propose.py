@@ -109,10 +109,14 @@ def sample(
 
 
 def pause(troubles: int, asked_for: float | None = None) -> float:
-    """Seconds before the next try: what the server asked for, else 10, 20, 40, … with jitter."""
+    """Seconds before the next try: what the server asked for, else 10, 20, 40, … up to 600.
+
+    With jitter, so that documents that failed together do not come back together.
+    """
+    if asked_for is not None:
+        return asked_for + random.uniform(0, 1)  # noqa: S311 -- spreads the load, no secret
     backoff = min(LONGEST_PAUSE, 10 * 2.0 ** min(troubles, 10))
-    jittered = backoff * random.uniform(0.75, 1.25)  # noqa: S311 -- spreads the load, no secret
-    return max(jittered, asked_for) if asked_for is not None else jittered
+    return backoff * random.uniform(0.75, 1.25)  # noqa: S311 -- as above
 
 
 def ask_again(documents: QuerySet[Document]) -> int:

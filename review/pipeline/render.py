@@ -36,14 +36,16 @@ TAGS = {
     *("div", "table", "thead", "tbody", "tr", "th", "td", "kbd", "sub", "sup"),
     *("details", "summary"),
 }
-ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"align"}, "td": {"align"}}
 # A document may not dress up as a part of the page.
 CLASSES = {
     "span": {*STANDARD_TYPES.values(), "remote-image"} - {""},
     "div": {"highlight"},
+    **{f"h{level}": {f"h{look}" for look in range(1, 7)} for level in range(2, 7)},
 }
 SCHEMES = {"http", "https", "mailto"}
 
+HEADING = re.compile(r"<(/?)h([1-6])\b[^>]*>", re.IGNORECASE)
 IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ALT = re.compile(r"""\balt\s*=\s*("([^"]*)"|'([^']*)')""", re.IGNORECASE)
 
@@ -74,6 +76,10 @@ def is_cut(document: Document) -> bool:
 def _markdown() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"highlight": _colour}).enable(["table", "strikethrough"])
     markdown.add_render_rule("image", _image)
+    markdown.add_render_rule("heading_open", _heading)
+    markdown.add_render_rule("heading_close", _heading)
+    markdown.add_render_rule("th_open", _cell)
+    markdown.add_render_rule("td_open", _cell)
     markdown.add_render_rule("html_block", _html)
     markdown.add_render_rule("html_inline", _html)
     return markdown
@@ -85,7 +91,34 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any
 
 
 def _html(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return IMAGE.sub(_html_image, tokens[index].content)
+    html = IMAGE.sub(_html_image, tokens[index].content)
+    return HEADING.sub(lambda found: _level(found[1], int(found[2]), env), html)
+
+
+def _heading(
+    self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any
+) -> str:
+    token = tokens[index]
+    return _level("/" if token.nesting < 0 else "", int(token.tag[1]), env)
+
+
+def _level(slash: str, look: int, env: Any) -> str:
+    """A heading's tag, below the page's own h1 and with no level skipped.
+
+    So that a screen reader's outline holds together; its class keeps the look it had.
+    `env` is markdown-it's, one for each document.
+    """
+    if slash:
+        return f"</h{env.get('level', 2)}>"
+    env["level"] = min(look + 1, env.get("level", 1) + 1, 6)
+    return f'<h{env["level"]} class="h{look}">'
+
+
+def _cell(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """A table's cell, aligned by an attribute: the policy allows no style in the page."""
+    token = tokens[index]
+    side = str(token.attrGet("style") or "").removeprefix("text-align:")
+    return f'<{token.tag} align="{side}">' if side else f"<{token.tag}>"
 
 
 def _html_image(found: re.Match[str]) -> str:

@@ -41,5 +41,5 @@ def home(dist: Distribution) -> str:
     for line in dist.metadata.get_all("Project-URL") or []:
         label, _, address = line.partition(",")
         if label.strip().lower() in ("homepage", "home", "source", "repository", "source code"):
-            return address.strip()
+            return str(address).strip()
     return str(dist.metadata["Home-page"] or "")

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe, require_POST
 from django_htmx.middleware import HtmxDetails
 
 from review.models import Candidate, Project, Proposal, Tag
@@ -45,7 +45,7 @@ class ShownCandidate:
     tags: list[ShownTag]
 
 
-@require_GET
+@require_safe
 @login_required
 @never_cache
 def queue(request: HtmxHttpRequest) -> HttpResponse:

@@ -6,7 +6,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from review.pipeline.render import is_cut
 from review.pipeline.render import render as render_text
@@ -16,7 +16,7 @@ from review.writers.expected_json import expected
 from .access import document_for, signed_in
 
 
-@require_GET
+@require_safe
 @login_required
 @never_cache
 def page(request: HttpRequest, external_id: str) -> HttpResponse:
@@ -31,7 +31,7 @@ def page(request: HttpRequest, external_id: str) -> HttpResponse:
     return render(request, "review/look.html", context)
 
 
-@require_GET
+@require_safe
 @never_cache
 def tags_json(request: HttpRequest, external_id: str) -> HttpResponse:
     """`{"id":"5201","tags":[{"id":25,"name":"security"}]}`; no tags while it is not reviewed."""
