@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("TAGGER_VAR") or BASE_DIR / "var")  # everything that Tagger writes
 
 
 def env_flag(name: str) -> bool:
@@ -21,13 +22,21 @@ def env_list(name: str) -> list[str]:
     return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
 
 
+def redis_of_make_run() -> str:
+    """The address that `make run` wrote down for the Redis it started; else the usual one.
+
+    A command given in another terminal is to reach that Redis, and not somebody else's.
+    """
+    kept = VAR / "redis" / "url"
+    return kept.read_text().strip() if kept.exists() else "redis://127.0.0.1:6379/0"
+
+
 # --- The environment ---------------------------------------------------------
 
-VAR = Path(os.environ.get("TAGGER_VAR", BASE_DIR / "var"))  # everything that Tagger writes
 HOST = os.environ.get("HOST", "127.0.0.1")
 PORT = os.environ.get("PORT", "8000")
 DEBUG = env_flag("TAGGER_DEBUG")
-REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = os.environ.get("REDIS_URL") or redis_of_make_run()
 DATABASE_URL = os.environ.get("DATABASE_URL", f"sqlite:///{VAR / 'tagger.sqlite3'}")
 
 # The model: a configured endpoint, else the embedded one (review/llm/local_server.py).
