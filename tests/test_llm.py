@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from review.llm.client import grammar, schema
+from review.llm.local_server import free_cores, quotas
 from review.llm.prompt import PromptTag, adapter_1, as_data, cut_to_tokens, estimate_tokens, full_2
 from review.llm.reply import MOST_NAMES_READ, read_reply
 
@@ -51,6 +52,13 @@ def test_a_cut_text_is_a_beginning_within_the_budget(text: str, budget: int) -> 
     cut = cut_to_tokens(text, budget)
     assert text.strip().startswith(cut)
     assert estimate_tokens(cut) <= budget or cut == text.strip()
+
+
+def test_control_tokens_of_other_looks_are_defused_too() -> None:
+    assert (
+        as_data("<filename>x<file_sep><jupyter_code>") == "< filename>x< file_sep>< jupyter_code>"
+    )
+    assert as_data("<p>a<b>") == "<p>a<b>"
 
 
 def test_chinese_counts_more_than_english() -> None:
@@ -108,3 +116,17 @@ def test_the_seed_has_its_90_tags_trimmed_and_with_their_numbers() -> None:
     assert len(numbers) == 90
     assert all(name == name.strip() for name in numbers)
     assert (numbers["security"], numbers["game-engine"], numbers["declarative-gui"]) == (25, 81, 8)
+
+
+def test_a_containers_quota_counts_as_its_cores(tmp_path: Path) -> None:
+    inside = tmp_path / "tagger" / "web"
+    inside.mkdir(parents=True)
+    (tmp_path / "tagger" / "cpu.max").write_text("150000 100000\n")
+    (inside / "cpu.max").write_text("max 100000\n")
+    assert list(quotas(tmp_path, [("", "/tagger/web")])) == [1.5]
+    assert list(quotas(tmp_path, [("", "/elsewhere")])) == []
+    (tmp_path / "cpu" / "old").mkdir(parents=True)
+    (tmp_path / "cpu" / "old" / "cpu.cfs_quota_us").write_text("400000")
+    (tmp_path / "cpu" / "old" / "cpu.cfs_period_us").write_text("100000")
+    assert list(quotas(tmp_path, [("cpu,cpuacct", "/old"), ("memory", "/old")])) == [4.0]
+    assert free_cores() >= 1

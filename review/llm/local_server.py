@@ -105,6 +105,7 @@ def load(port: int, threads: int | None, adapter: Path | None) -> Any:
     """An `xllamacpp.Server`, listening. Raises as `start` does."""
     check(port, adapter)
     model = model_file()
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when the wheel is loaded
     try:
         import xllamacpp
     except ImportError as error:
@@ -164,16 +165,32 @@ def model_file() -> Path:
 
 # --- Threads -----------------------------------------------------------------------------
 
+# Seconds a document on 2 cores (one greedy answer, then three samples; means of 4 to 25
+# documents after a first one, in runs that no third process disturbed), alone and beside one
+# busy process (`while True: pass`).
+#
+#                                 alone        beside a busy process
+#     1 thread                    3.9 - 4.2    4.0 - 4.3
+#     2 threads                   2.2 - 2.7    5.6 - 6.1
+#     2 threads, SPINS = "1000"   2.4          4.7 - 5.1
+#
+# llama.cpp's threads spin while they wait for one that the busy process keeps off its core.
+# Limited to 1000 turns, they give the core up: that costs nothing alone. 100000 turns took 17 s
+# beside the busy process (one run), no turn at all (OMP_WAIT_POLICY=passive) 4.7 - 4.8 s alone.
+# llama.cpp's own setting, `poll`, is for threads other than OpenMP's, which this wheel has: at
+# 0, 6.0 s beside the busy process (one run).
+SPINS = "1000"
+MOST_THREADS = 8  # not measured: in a model this small, more would wait for each other
+
 
 def default_threads() -> int:
-    """One less than the cores there are, at least 1.
+    """As many as there are cores, up to two; of more, one is left to the rest of Tagger.
 
-    llama.cpp's threads wait for one another in a spin: one that has to share its core holds
-    up all the others. Measured on 2 cores beside one busy process: the first document took
-    63 s with two threads and 7.4 s with one. So a core is left to the worker, the web server
-    and the database. TAGGER_MODEL_THREADS overrides it on a machine that does nothing else.
+    With two cores the second is worth its price: 2.4 s instead of 4 s a document while
+    Tagger's other parts wait for the model, which is nearly always.
     """
-    return max(1, free_cores() - 1)
+    cores = free_cores()
+    return cores if cores <= 2 else min(cores - 1, MOST_THREADS)
 
 
 def free_cores() -> int:

@@ -38,6 +38,12 @@ class Prompt:
 # guidelines, tags (sorted by name), most tags, title, text → prompt
 Build = Callable[[str, Sequence[PromptTag], int, str, str], Prompt]
 
+# The control tokens of SmolLM2 that do not look like `<|…|>`. Seen: each counts as one token.
+CONTROL = re.compile(
+    r"<(repo_name|reponame|file_sep|filename|gh_stars|empty_output|issue_start|issue_comment"
+    r"|issue_closed|jupyter_start|jupyter_text|jupyter_code|jupyter_output|jupyter_script)>"
+)
+
 ADAPTER_CHARACTERS = 800  # what the shipped adapter was trained to read
 DOCUMENT_TOKENS = 3000  # what a configured endpoint is given of a document
 
@@ -113,6 +119,7 @@ def as_data(text: str) -> str:
     end the data. A space inside is enough to make them words.
     """
     text = re.sub(r"<\|(?=\w)", "< |", text)
+    text = CONTROL.sub(r"< \1>", text)
     text = re.sub(r"(?<=\w)\|>", "| >", text)
     return re.sub(r"<(/?)(document)\b", r"< \1\2", text, flags=re.IGNORECASE)
 

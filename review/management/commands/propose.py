@@ -52,6 +52,8 @@ class Command(BaseCommand):
                     server.stop()
         except (NoModel, local_server.MissingWheel, Unavailable, NoAnswer, Refused) as error:
             raise CommandError(str(error)) from error
+        except (OSError, RuntimeError) as error:
+            raise CommandError(f"The embedded model cannot be started: {error}") from error
 
     def answer(self, document: Incoming, endpoint: Endpoint) -> None:
         guidelines, max_tags, tags = vocabulary()
