@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from review.models import Decision, Document, Membership, Project, Proposal, Tag
 from review.pipeline.propose import ask_again
+from review.pipeline.queue import settle_counts
 from review.tasks import fill_queue
 
 admin.site.site_header = "Tagger"
@@ -77,15 +78,22 @@ class ProjectAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
         return False
 
+    def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        opened, closed = settle_counts(obj)
+        if opened or closed:
+            told = f"{opened} documents were opened again, {closed} are done."
+            self.message_user(request, told)
+
 
 @admin.register(Document)
 class DocumentAdmin(ReadOnly):
-    list_display = ["__str__", "external_id", "state", "reason", "created_at"]
-    list_filter = ["state", "project"]
+    list_display = ["__str__", "external_id", "state", "reason", "pinned", "created_at"]
+    list_filter = ["state", "pinned", "project"]
     search_fields = ["external_id", "title"]
     show_full_result_count = False
     list_per_page = 50
-    actions = ["let_the_model_read_again"]
+    actions = ["let_the_model_read_again", "pin", "unpin"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
         return super().get_queryset(request).defer("text")
@@ -98,6 +106,16 @@ class DocumentAdmin(ReadOnly):
         count = ask_again(documents)
         fill_queue()
         self.message_user(request, f"{count} documents wait for the model again.")
+
+    @admin.action(description="Pin to the front of the queue", permissions=["let"])
+    def pin(self, request: HttpRequest, documents: QuerySet[Document]) -> None:
+        count = documents.update(pinned=True)
+        self.message_user(request, f"{count} documents come first.")
+
+    @admin.action(description="Unpin", permissions=["let"])
+    def unpin(self, request: HttpRequest, documents: QuerySet[Document]) -> None:
+        count = documents.update(pinned=False)
+        self.message_user(request, f"{count} documents take their turn again.")
 
 
 @admin.register(Proposal)

@@ -39,6 +39,7 @@ def propose_tags(self: Task[Any, Any], document_id: int) -> None:
 @shared_task(name="review.tasks.sweep")
 def sweep_up() -> None:
     sweep.take_back()
+    sweep.settle()
     fill_queue()
 
 

@@ -64,8 +64,8 @@ class Picking(HouseTestCase):
         orders = set()
         for number in range(12):
             proposal = self.ready(str(number)).proposals.get()
-            mine = [candidate.rank for candidate in proposal.shown_to(self.alice.pk)]
-            self.assertEqual(mine, [c.rank for c in proposal.shown_to(self.alice.pk)])
+            mine = proposal.order_for(self.alice.pk, [1, 2, 3])
+            self.assertEqual(mine, proposal.order_for(self.alice.pk, [3, 1, 2]))
             orders.add(tuple(mine))
         self.assertGreater(len(orders), 2)
 

@@ -5,11 +5,11 @@ access      Membership                        who may do what in a project
 vocabulary  Tag, VocabularyVersion            what a model may answer
 document    Document                          what is to be tagged: its state and its lease
 proposal    SystemMessage, Proposal, Candidate, CandidateTag    what a model answered
-decision    Decision                          what a person chose; append-only
+decision    Decision, DecisionTag, Standing   what a person chose; append-only
 """
 
 from .access import Membership, Role
-from .decision import Decision, DecisionKind
+from .decision import Decision, DecisionKind, DecisionTag, SkipReason, Standing
 from .document import Document, DocumentState, Markup
 from .project import Project
 from .proposal import Candidate, CandidateTag, Proposal, SystemMessage
@@ -20,6 +20,7 @@ __all__ = [
     "CandidateTag",
     "Decision",
     "DecisionKind",
+    "DecisionTag",
     "Document",
     "DocumentState",
     "Markup",
@@ -27,6 +28,8 @@ __all__ = [
     "Project",
     "Proposal",
     "Role",
+    "SkipReason",
+    "Standing",
     "SystemMessage",
     "Tag",
     "VocabularyVersion",

@@ -1,4 +1,4 @@
-"""What a person chose. Rows are only ever added."""
+"""What a person chose. Decisions are only ever added; which of them stand is kept beside them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,143 @@ from django.db import models
 from django.db.models import Q
 
 from .document import Document
-from .proposal import Candidate
+from .project import MOST_TAGS
+from .proposal import Candidate, Proposal
+from .vocabulary import Tag
 
 
 class DecisionKind(models.TextChoices):
     PICK = "pick", "Picked a candidate"
+    CORRECT = "correct", "Gave a set of their own"
+    NONE = "none", "None fits"
+    SKIP = "skip", "Skipped"
+    UNDO = "undo", "Took a decision back"
+
+
+class SkipReason(models.TextChoices):
+    FIELD = "field", "Not my field"
+    UNREADABLE = "unreadable", "Unreadable"
+    LANGUAGE = "language", "Wrong language"
+    DUPLICATE = "duplicate", "A duplicate"
+    OTHER = "other", "Something else"
+
+
+# Those that say something of the document's tags, and so count as a review.
+REVIEWS = (DecisionKind.PICK, DecisionKind.CORRECT, DecisionKind.NONE)
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    def standing(self) -> DecisionQuerySet:
+        """Those that nobody took back."""
+        return self.filter(standing__isnull=False)
 
 
 class Decision(models.Model):
+    """One act of one reviewer on one document.
+
+    A pick names its candidate, a correction its own tags (`placed_tags`), a skip its reason,
+    an undo the decision that it takes back. All but the undo know the proposal that was
+    on the page, and the order of its candidates there.
+    """
+
     document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="decisions")
     reviewer = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions"
     )
     kind = models.CharField(max_length=10, choices=DecisionKind.choices)
+    proposal = models.ForeignKey(
+        Proposal, null=True, blank=True, on_delete=models.PROTECT, related_name="decisions"
+    )
     candidate = models.ForeignKey(
         Candidate, null=True, blank=True, on_delete=models.PROTECT, related_name="decisions"
     )
-    shown = models.JSONField(help_text="The candidates' ranks in the order of the page: [2, 1, 3].")
-    milliseconds = models.PositiveIntegerField(help_text="From the page's first sight to the pick.")
+    undoes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="undone_by"
+    )
+    skip_reason = models.CharField(max_length=10, choices=SkipReason.choices, blank=True)
+    note = models.TextField(blank=True)
+    shown = models.JSONField(
+        default=list, help_text="The candidates' ranks in the order of the page: [2, 1, 3]."
+    )
+    milliseconds = models.PositiveIntegerField(help_text="From the page's first sight to the act.")
     key = models.UUIDField(unique=True, help_text="One per page: a repeated POST adds nothing.")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DecisionQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="pick_has_candidate",
-                condition=~Q(kind=DecisionKind.PICK) | Q(candidate__isnull=False),
+                name="decision_fits_its_kind",
+                condition=(
+                    Q(kind=DecisionKind.PICK, candidate__isnull=False, undoes=None)
+                    | Q(kind=DecisionKind.UNDO, candidate=None, undoes__isnull=False)
+                    | Q(kind=DecisionKind.SKIP, candidate=None, undoes=None) & ~Q(skip_reason="")
+                    | Q(
+                        kind__in=[DecisionKind.CORRECT, DecisionKind.NONE],
+                        candidate=None,
+                        undoes=None,
+                    )
+                ),
             ),
         ]
-        indexes = [models.Index(fields=["document", "reviewer"], name="decision_by_document")]
+        indexes = [
+            models.Index(fields=["document", "reviewer"], name="decision_by_document"),
+            # The bar above the desk counts a person's decisions of today.
+            models.Index(fields=["reviewer", "created_at"], name="decision_by_reviewer"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reviewer}: {self.kind} on {self.document_id}"
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The set that it gives the document, in its order; empty for all but PICK and CORRECT."""
+        placed = self.candidate if self.candidate is not None else self
+        return [place.tag for place in placed.placed_tags.all()]
+
+
+class DecisionTag(models.Model):
+    """The place of a tag in a corrected set. The database refuses a fourth and a repeat."""
+
+    decision = models.ForeignKey(Decision, on_delete=models.PROTECT, related_name="placed_tags")
+    tag = models.ForeignKey(Tag, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "tag"], name="decision_tag_once"),
+            models.UniqueConstraint(fields=["decision", "position"], name="decision_place_once"),
+            models.CheckConstraint(
+                name="decision_at_most_3_tags",
+                condition=Q(position__gte=1, position__lte=MOST_TAGS),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.tag}"
+
+
+class Standing(models.Model):
+    """That a reviewer has decided on a document, and by which decision; gone when they undo it.
+
+    It says nothing that the decisions do not say. It is here for its constraint: nobody
+    decides twice on one document, whatever races with whatever.
+    """
+
+    document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="standings")
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="standings"
+    )
+    decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="standing")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reviewer", "document"], name="one_standing_decision_each"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.decision)

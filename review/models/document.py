@@ -6,7 +6,7 @@ import datetime
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from .project import Project
 
@@ -51,6 +51,8 @@ class Document(models.Model):
     markup = models.CharField(max_length=10, choices=Markup.choices, default=Markup.MARKDOWN)
     source = models.CharField(max_length=2000, blank=True, help_text="Where it came from.")
     sha256 = models.CharField(max_length=64, help_text="Of the text, UTF-8.")
+    html = models.TextField(blank=True, help_text="The text as it is shown; see pipeline/render.")
+    html_version = models.PositiveSmallIntegerField(default=0, help_text="Of the renderer.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     state = models.CharField(
@@ -61,6 +63,11 @@ class Document(models.Model):
     )
     reviews = models.PositiveSmallIntegerField(
         default=0, help_text="Decisions that stand, of `reviews_needed`."
+    )
+
+    pinned = models.BooleanField(default=False, help_text="A curator wants it reviewed first.")
+    disagreement = models.FloatField(
+        default=0, help_text="Of the current candidates: their mean Jaccard distance, 0 to 1."
     )
 
     attempts = models.PositiveSmallIntegerField(
@@ -94,8 +101,19 @@ class Document(models.Model):
             ),
         ]
         indexes = [
-            # The queue and the sweeper walk one state in order of arrival.
-            models.Index(fields=["project", "state", "id"], name="document_by_state"),
+            # The sweeper walks one state in order of arrival.
+            models.Index(fields=["state", "id"], name="document_by_state"),
+            # The columns of pipeline/queue.py's order. `state` comes first, not as a condition:
+            # SQLite uses no partial index for a state that is a parameter.
+            models.Index(
+                F("project"),
+                F("state"),
+                F("pinned").desc(),
+                F("reviews"),
+                F("disagreement").desc(),
+                F("id"),
+                name="document_queue",
+            ),
             models.Index(
                 fields=["lease_holder"],
                 name="document_by_holder",

@@ -77,16 +77,16 @@ class Proposal(models.Model):
             {"role": "user", "content": self.user_message},
         ]
 
-    def shown_to(self, reviewer_id: int) -> list[Candidate]:
-        """The candidates in the order in which this reviewer sees them.
+    def order_for(self, reviewer_id: int, ranks: list[int]) -> list[int]:
+        """The ranks in the order in which this reviewer sees the candidates.
 
         Shuffled, so that the first is not favoured; drawn from (reviewer, document,
         proposal), so that the page may be loaded again and the order still be known.
         """
-        candidates = list(self.candidates.order_by("rank").prefetch_related("placed_tags__tag"))
+        order = sorted(ranks)
         seed = f"{reviewer_id}:{self.document_id}:{self.pk}"
-        random.Random(seed).shuffle(candidates)  # noqa: S311 -- a fair order, not a secret
-        return candidates
+        random.Random(seed).shuffle(order)  # noqa: S311 -- a fair order, not a secret
+        return order
 
 
 class Candidate(models.Model):

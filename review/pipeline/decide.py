@@ -1,72 +1,199 @@
-"""A reviewer's choice becomes a decision: once, for good, or not at all."""
+"""A reviewer's act becomes a decision: once, for good, or not at all."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
-from review.models import Candidate, Decision, DecisionKind, Document, DocumentState
+from review.models import (
+    Candidate,
+    Decision,
+    DecisionKind,
+    DecisionTag,
+    Document,
+    DocumentState,
+    Project,
+    Proposal,
+    SkipReason,
+    Standing,
+    Tag,
+)
+from review.models.decision import REVIEWS
+
+from .queue import FREE, lease_to
 
 LONGEST = 24 * 60 * 60 * 1000  # milliseconds; a page left open overnight says nothing more
+MOST_UNDONE = 20  # how far back a reviewer can go
 
 
 class Conflict(Exception):
-    """The pick does not fit the document as it now is; nothing was changed. Says why."""
+    """The act does not fit the document as it now is; nothing was changed. Says why."""
+
+
+class NotATagSet(ValueError):
+    """The corrected set cannot be one; says why. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page that a reviewer acts from: who, on which proposal, holding which lease.
+
+    key: the same for a repeated POST, another for another page.
+    """
+
+    reviewer: User
+    proposal: Proposal
+    lease: uuid.UUID
+    key: uuid.UUID
+
+
+def pick(page: Page, candidate: Candidate) -> Decision:
+    """Store that the candidate fits best. Raises Conflict, as all of these do.
+
+    A lease that has run out still counts while nobody else has taken the document.
+    """
+    return _decide(page, DecisionKind.PICK, candidate=candidate)
+
+
+def correct(page: Page, tags: Sequence[Tag]) -> Decision:
+    """Store a set of the reviewer's own, in its order. A set that was on the page is a pick.
+
+    Raises NotATagSet for none, too many, a repeat, or a tag that is not to be used any more.
+    """
+    project = page.proposal.document.project
+    if not 1 <= len(tags) <= project.max_tags:
+        raise NotATagSet(f"A document gets 1 to {project.max_tags} tags, not {len(tags)}.")
+    if len(set(tags)) != len(tags):
+        raise NotATagSet("A tag can be given once.")
+    for tag in tags:
+        if tag.project_id != project.pk or tag.retired_at or tag.merged_into_id:
+            raise NotATagSet(f"“{tag}” is not in the vocabulary any more.")
+    for candidate in page.proposal.candidates.prefetch_related("placed_tags__tag"):
+        if set(candidate.tags) == set(tags):
+            return _decide(page, DecisionKind.PICK, candidate=candidate)
+    return _decide(page, DecisionKind.CORRECT, tags=tags)
+
+
+def none_fits(page: Page, note: str = "") -> Decision:
+    """Store that no candidate fits, and that the reviewer knows no set that does."""
+    return _decide(page, DecisionKind.NONE, note=note)
+
+
+def skip(page: Page, reason: SkipReason, note: str = "") -> Decision:
+    """Leave the document to others; this reviewer is not shown it again."""
+    return _decide(page, DecisionKind.SKIP, skip_reason=reason, note=note)
 
 
 @transaction.atomic
-def decide(candidate: Candidate, reviewer: User, lease: uuid.UUID, key: uuid.UUID) -> Decision:
-    """Store that the reviewer picked the candidate, and give back the document's lease.
-
-    The same key again returns the decision that was stored under it: a double press or a
-    repeated POST adds nothing. A lease that has run out still counts while nobody else has
-    taken the document. Raises Conflict.
-    """
-    stored = Decision.objects.filter(key=key).first()
+def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: object) -> Decision:
+    stored = Decision.objects.filter(key=page.key).first()
     if stored is not None:
-        if (stored.reviewer_id, stored.candidate_id) == (reviewer.pk, candidate.pk):
-            return stored
-        raise Conflict("You have already decided on this document. Your first choice stands.")
-    proposal = candidate.proposal
-    document = proposal.document
-    started = document.lease_started_at
-    needed = document.project.reviews_needed
-    # The row of the document is where two decisions meet: one of them finds it changed.
-    held = Document.objects.filter(
-        pk=document.pk, state=DocumentState.READY, lease_token=lease, lease_holder=reviewer
-    )
-    if not proposal.current or not held.update(
-        reviews=F("reviews") + 1,
-        state=Case(
+        return _same(stored, page, kind, what.get("candidate"))
+    document = page.proposal.document
+    changes: dict[str, object] = {}
+    if kind in REVIEWS:
+        needed = document.project.reviews_needed
+        changes["reviews"] = F("reviews") + 1
+        changes["state"] = Case(
             When(reviews__gte=needed - 1, then=Value(DocumentState.REVIEWED)),
             default=Value(DocumentState.READY),
-        ),
-        lease_token=None,
-        lease_holder=None,
-        lease_started_at=None,
-        lease_expires_at=None,
-    ):
-        raise Conflict(_why_not(document, reviewer))
-    now = timezone.now()
-    milliseconds = int((now - (started or now)).total_seconds() * 1000)
-    return Decision.objects.create(
+        )
+    # The row of the document is where two decisions meet: one of them finds it changed.
+    held = Document.objects.filter(
+        pk=document.pk,
+        state=DocumentState.READY,
+        lease_token=page.lease,
+        lease_holder=page.reviewer,
+    )
+    if not page.proposal.current or not held.update(**FREE, **changes):
+        raise Conflict(_why_not(document, page.reviewer))
+    decision = Decision.objects.create(
         document=document,
+        reviewer=page.reviewer,
+        kind=kind,
+        proposal=page.proposal,
+        shown=page.proposal.order_for(
+            page.reviewer.pk, list(page.proposal.candidates.values_list("rank", flat=True))
+        ),
+        milliseconds=_since(document),
+        key=page.key,
+        **what,
+    )
+    if tags:
+        DecisionTag.objects.bulk_create(
+            DecisionTag(decision=decision, tag=tag, position=position)
+            for position, tag in enumerate(tags, start=1)
+        )
+    Standing.objects.create(document=document, reviewer=page.reviewer, decision=decision)
+    return decision
+
+
+def _same(stored: Decision, page: Page, kind: DecisionKind, candidate: object) -> Decision:
+    """The decision under this key, when the POST is the same one again."""
+    if (stored.reviewer, stored.proposal, stored.kind) == (page.reviewer, page.proposal, kind) and (
+        stored.candidate == candidate
+    ):
+        return stored
+    raise Conflict("You have already decided on this document. Your first choice stands.")
+
+
+@transaction.atomic
+def undo(reviewer: User, project: Project, key: uuid.UUID) -> Decision | None:
+    """Take back the reviewer's last decision that stands; returns the decision taken back.
+
+    Its document is open again, and leased to them unless somebody else holds it by now. None
+    when there is nothing to take back: no decision stands among the last 20. Undoing
+    appends: the decision stays, and the next export knows that it does not count.
+    """
+    repeated = Decision.objects.filter(key=key, reviewer=reviewer).first()
+    if repeated is not None:
+        return repeated.undoes
+    recent = Decision.objects.filter(
+        reviewer=reviewer, document__project=project, undoes=None
+    ).select_related("standing")
+    last = recent.order_by("-pk")[:MOST_UNDONE]
+    target = next((decision for decision in last if hasattr(decision, "standing")), None)
+    # Of two undos at once, one deletes the row.
+    if target is None or not Standing.objects.filter(decision=target).delete()[0]:
+        return None
+    documents = Document.objects.filter(pk=target.document_id)
+    if target.kind in REVIEWS:
+        documents.update(
+            reviews=F("reviews") - 1,
+            state=Case(
+                When(state=DocumentState.REVIEWED, then=Value(DocumentState.READY)),
+                default=F("state"),
+            ),
+        )
+    Decision.objects.create(
+        document=target.document,
         reviewer=reviewer,
-        kind=DecisionKind.PICK,
-        candidate=candidate,
-        shown=[shown.rank for shown in proposal.shown_to(reviewer.pk)],
-        milliseconds=min(max(milliseconds, 0), LONGEST),
+        kind=DecisionKind.UNDO,
+        undoes=target,
+        milliseconds=0,
         key=key,
     )
+    lease_to(target.document_id, reviewer)
+    target.document.refresh_from_db()
+    return target
+
+
+def _since(document: Document) -> int:
+    """Milliseconds from the first sight of the document; read before its lease was given back."""
+    started = document.lease_started_at or timezone.now()
+    passed = int((timezone.now() - started).total_seconds() * 1000)
+    return min(max(passed, 0), LONGEST)
 
 
 def _why_not(document: Document, reviewer: User) -> str:
     document.refresh_from_db()
-    if document.decisions.filter(reviewer=reviewer).exists():
+    if Standing.objects.filter(document=document, reviewer=reviewer).exists():
         return f"You have already decided on “{document}”. Your first choice stands."
     if document.state == DocumentState.REVIEWED:
         return f"“{document}” was finished by someone else meanwhile. Nothing was changed."

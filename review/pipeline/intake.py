@@ -113,6 +113,7 @@ def _replace(document: Document, row: Document) -> None:
         text=row.text,
         source=row.source,
         markup=row.markup,
+        html_version=0,
         sha256=row.sha256,
         state=row.state,
         reason=row.reason,

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db.models import Count, Q
 from django.utils import timezone
 
 from review.models import Decision, DocumentState, Project
+
+MANY = 20_000  # documents; of so many, nobody sees the last digit move
+KEPT = 15  # seconds that the counts of many documents are kept: counting them reads them all
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,26 @@ class WhyEmpty:
 
 def of(project: Project, reviewer: User) -> Progress:
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    mine = Decision.objects.filter(
+    mine = Decision.objects.standing().filter(
         reviewer=reviewer, document__project=project, created_at__gte=midnight
     )
+    reviewed, total = _counts(project)
+    return Progress(mine.count(), reviewed, total)
+
+
+def _counts(project: Project) -> tuple[int, int]:
+    """Documents reviewed, and in all; of many documents, as they were some seconds ago."""
+    key = f"progress:{project.pk}"
+    kept: tuple[int, int] | None = cache.get(key)
+    if kept is not None:
+        return kept
     counts = project.documents.aggregate(
-        total=Count("pk"), reviewed=Count("pk", filter=Q(state=DocumentState.REVIEWED))
+        reviewed=Count("pk", filter=Q(state=DocumentState.REVIEWED)), total=Count("pk")
     )
-    return Progress(mine.count(), counts["reviewed"], counts["total"])
+    found = (counts["reviewed"], counts["total"])
+    if found[1] > MANY:
+        cache.set(key, found, KEPT)
+    return found
 
 
 def why_empty(project: Project, reviewer: User) -> WhyEmpty:

@@ -12,7 +12,9 @@ import hashlib
 import logging
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +36,7 @@ from review.models import (
     VocabularyVersion,
 )
 
+from . import render
 from .endpoint import NoModel, configured_endpoint
 from .intake import problem_of
 
@@ -108,6 +111,15 @@ def sample(
     return Sampling(endpoint, prompt, [tag.name for tag in shown], max_tags)
 
 
+def disagreement(sets: Sequence[Sequence[str]]) -> float:
+    """How much the sets differ: the mean Jaccard distance of all pairs, 0 to 1; 0 for one set."""
+    distances = [
+        1 - len(set(one) & set(other)) / len(set(one) | set(other))
+        for one, other in combinations(sets, 2)
+    ]
+    return sum(distances) / len(distances) if distances else 0.0
+
+
 def pause(troubles: int, asked_for: float | None = None) -> float:
     """Seconds before the next try: what the server asked for, else 10, 20, 40, … up to 600.
 
@@ -173,10 +185,14 @@ class Run:
     def store(self, sampling: Sampling, error: str = "") -> Proposal | None:
         """Write the run down, and the document's new state; None when the lease was lost."""
         document = self.document
+        html = render.render(document)  # here, so that no reviewer waits for it
         with transaction.atomic():
             ours = self._end(
+                html=html,
+                html_version=render.VERSION,
                 state=DocumentState.FAILED if error else DocumentState.READY,
                 reason=error,
+                disagreement=0 if error else disagreement([found.tags for found in sampling.sets]),
                 troubles=0,
                 not_before=None,
             )

@@ -1,56 +1,120 @@
-"""The reviewer's turn: the next document, leased, so that nobody else is handed it."""
+"""The reviewers' queue: who is handed which document next, and who holds what.
+
+The order, in one place (`in_order`): what a curator pinned; then what fewest people have
+decided on; then where the candidates disagree most, since there a pick says most; then what
+came first. Documents whose samples all agree come last.
+"""
 
 from __future__ import annotations
 
 import datetime
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from review.models import Decision, Document, DocumentState, Project
+from review.models import Document, DocumentState, Project, Standing
 from review.models.document import DocumentQuerySet
 
 TRIED_AT_ONCE = 20  # ids read before the next look; others may win some of them meanwhile
 
+# What a document's row says when nobody holds it.
+FREE: dict[str, Any] = {
+    "lease_token": None,
+    "lease_holder": None,
+    "lease_started_at": None,
+    "lease_expires_at": None,
+}
 
-def claim_next(project: Project, reviewer: User) -> Document | None:
-    """Hand the reviewer a document that is ready, and lease it to them; None when there is none.
+
+def in_order(documents: DocumentQuerySet) -> DocumentQuerySet:
+    """The order of the queue. The index `document_queue` has these columns: keep them alike."""
+    return documents.order_by("-pinned", "reviews", "-disagreement", "pk")
+
+
+def open_to(project: Project, reviewer: User) -> DocumentQuerySet:
+    """The documents that still want a decision, and have none from this reviewer."""
+    own = Standing.objects.filter(document=OuterRef("pk"), reviewer=reviewer)
+    return project.documents.filter(~Exists(own), state=DocumentState.READY)
+
+
+def held_by(project: Project, reviewer: User) -> list[Document]:
+    """What the reviewer holds just now, first come first: what is on the page, then the next."""
+    live = project.documents.filter(
+        lease_holder=reviewer, lease_expires_at__gt=timezone.now(), state=DocumentState.READY
+    )
+    return list(live.order_by("lease_started_at", "pk"))
+
+
+def claim_next(project: Project, reviewer: User, after: int | None = None) -> Document | None:
+    """Hand the reviewer a document, leased to them; None when there is none.
 
     Whoever holds one already gets that one again: a page that is loaded twice leases once.
-    The order is by arrival. The claim is one conditional UPDATE on a lease that is free, so
-    of many at once exactly one wins, on any database.
+    `after` asks for the document that is to follow that one: it is prefetched.
     """
-    now = timezone.now()
-    held = _open_to(project, reviewer).filter(lease_holder=reviewer, lease_expires_at__gt=now)
-    document = held.first()
-    if document is not None:
-        return document
+    for document in held_by(project, reviewer):
+        if document.pk != after:
+            return document
     while True:
-        free = _open_to(project, reviewer).unleased(now).order_by("pk")
+        free = in_order(open_to(project, reviewer).unleased(timezone.now()))
         numbers = list(free.values_list("pk", flat=True)[:TRIED_AT_ONCE])
         for number in numbers:
-            if _lease(number, reviewer, now):
+            if lease_to(number, reviewer):
                 return Document.objects.get(pk=number)
         if len(numbers) < TRIED_AT_ONCE:
             return None
 
 
-def _open_to(project: Project, reviewer: User) -> DocumentQuerySet:
-    """The documents that still want a decision, and have none from this reviewer."""
-    own = Decision.objects.filter(document=OuterRef("pk"), reviewer=reviewer)
-    return project.documents.filter(~Exists(own), state=DocumentState.READY)
-
-
-def _lease(number: int, reviewer: User, now: datetime.datetime) -> bool:
+def lease_to(number: int, reviewer: User) -> bool:
+    """Lease the document, if it is free: one conditional UPDATE, so of many at once one wins."""
+    now = timezone.now()
     free = Document.objects.filter(pk=number, state=DocumentState.READY).unleased(now)
     return bool(
         free.update(
             lease_token=uuid.uuid4(),
             lease_holder=reviewer,
             lease_started_at=now,
-            lease_expires_at=now + datetime.timedelta(minutes=settings.LEASE_MINUTES),
+            lease_expires_at=now + lease_time(),
         )
     )
+
+
+def renew(reviewer: User, lease: uuid.UUID) -> bool:
+    """Hold the document for five more minutes: its page is open. False when it is lost."""
+    held = Document.objects.filter(
+        lease_token=lease, lease_holder=reviewer, state=DocumentState.READY
+    )
+    return bool(held.update(lease_expires_at=timezone.now() + lease_time()))
+
+
+def release(reviewer: User, lease: uuid.UUID) -> None:
+    """Give the document back: its page was left. The late pick of a page that comes back
+    (the browser's back button) still counts while nobody else has taken it.
+    """
+    held = Document.objects.filter(
+        lease_token=lease, lease_holder=reviewer, state=DocumentState.READY
+    )
+    held.update(lease_expires_at=timezone.now())
+
+
+def lease_time() -> datetime.timedelta:
+    return datetime.timedelta(minutes=settings.LEASE_MINUTES)
+
+
+def settle_counts(project: Project) -> tuple[int, int]:
+    """Open or close documents by the reviews that are needed now; returns how many of each.
+
+    After `reviews_needed` was raised or lowered. It may run at any time, and changes nothing
+    where all is in order.
+    """
+    documents = project.documents
+    closed = documents.filter(
+        state=DocumentState.READY, reviews__gte=project.reviews_needed
+    ).update(state=DocumentState.REVIEWED, **FREE)
+    opened = documents.filter(
+        state=DocumentState.REVIEWED, reviews__lt=project.reviews_needed
+    ).update(state=DocumentState.READY)
+    return opened, closed

@@ -27,6 +27,7 @@ from pygments.util import ClassNotFound
 
 from review.models import Document, Markup
 
+VERSION = 1  # of what `render` makes; raise it with a change, and stored HTML is made anew
 SHOWN_CHARACTERS = 60_000  # of a long document: enough to judge it by, quick to render
 CODE_CHARACTERS = 20_000  # of one code block that are coloured
 
@@ -48,6 +49,13 @@ SCHEMES = {"http", "https", "mailto"}
 HEADING = re.compile(r"<(/?)h([1-6])\b[^>]*>", re.IGNORECASE)
 IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ALT = re.compile(r"""\balt\s*=\s*("([^"]*)"|'([^']*)')""", re.IGNORECASE)
+
+
+def shown(document: Document) -> SafeString:
+    """What `render` made of the document when its proposal came, else what it makes now."""
+    if document.html_version == VERSION:
+        return mark_safe(document.html)  # noqa: S308 -- `render` wrote it
+    return render(document)
 
 
 def render(document: Document) -> SafeString:

@@ -9,9 +9,10 @@ import logging
 
 from django.utils import timezone
 
-from review.models import Document, DocumentState
+from review.models import Document, DocumentState, Project
 
 from .propose import MOST_ATTEMPTS
+from .queue import settle_counts
 
 news = logging.getLogger("tagger")
 
@@ -42,6 +43,15 @@ def take_back() -> int:
         lease_started_at=None,
         lease_expires_at=None,
     )
+
+
+def settle() -> None:
+    """Open and close documents by the reviews that each project needs now.
+
+    A decision that raced with a change of that number may have gone by the old one.
+    """
+    for project in Project.objects.all():
+        settle_counts(project)
 
 
 def due(limit: int) -> list[int]:

@@ -8,6 +8,7 @@ from itertools import groupby
 from django.db.models import QuerySet
 
 from review.models import Decision, Document, DocumentState, Project, Tag
+from review.models.decision import REVIEWS
 
 
 def final_tags(document: Document) -> list[Tag]:
@@ -32,11 +33,20 @@ def tagged(project: Project) -> Iterator[tuple[Document, list[Tag]]]:
 
 
 def _decisions() -> QuerySet[Decision]:
-    return Decision.objects.prefetch_related("candidate__placed_tags__tag").order_by("pk")
+    """The decisions that stand and say something of the tags, with their sets."""
+    return (
+        Decision.objects.standing()
+        .filter(kind__in=REVIEWS)
+        .prefetch_related("candidate__placed_tags__tag", "placed_tags__tag")
+        .order_by("pk")
+    )
 
 
 def _settle(decisions: list[Decision]) -> list[Tag]:
-    """The set that most reviewers chose; of equally many, the one chosen first."""
-    sets = [decision.candidate.tags for decision in decisions if decision.candidate]
+    """The set that most reviewers chose; of equally many, the one chosen first.
+
+    "None fits" is a vote for the empty set.
+    """
+    sets = [decision.tags for decision in decisions]
     votes = [sum(set(mine) == set(other) for other in sets) for mine in sets]
     return sets[votes.index(max(votes))] if sets else []

@@ -9,7 +9,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
-from review.models import Candidate, Document, Project
+from review.models import Candidate, Document, Project, Proposal
+
+# Long columns that no decision needs.
+UNREAD = ["user_message", "calls", "document__text", "document__html"]
 
 
 def signed_in(request: HttpRequest) -> User:
@@ -32,10 +35,17 @@ def project_of(user: User) -> Project:
 
 def candidate_for(user: User, candidate_id: int) -> Candidate:
     """The candidate, if it belongs to a project of the user; else 404, as if it were not there."""
-    candidates = Candidate.objects.select_related("proposal__document__project")
+    unread = [f"proposal__{name}" for name in UNREAD]
+    candidates = Candidate.objects.select_related("proposal__document__project").defer(*unread)
     return get_object_or_404(
         candidates, pk=candidate_id, proposal__document__project__memberships__user=user
     )
+
+
+def proposal_for(user: User, proposal_id: int) -> Proposal:
+    """The proposal, if it belongs to a project of the user; else 404."""
+    proposals = Proposal.objects.select_related("document__project").defer(*UNREAD)
+    return get_object_or_404(proposals, pk=proposal_id, document__project__memberships__user=user)
 
 
 def document_for(user: User, external_id: str) -> Document:

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from review.pipeline.render import is_cut
-from review.pipeline.render import render as render_text
+from review.pipeline.render import shown as html_of
 from review.pipeline.tags_out import final_tags
 from review.writers.expected_json import expected
 
@@ -24,7 +24,7 @@ def page(request: HttpRequest, external_id: str) -> HttpResponse:
     context = {
         "project": document.project,
         "document": document,
-        "body": render_text(document),
+        "body": html_of(document),
         "body_cut": is_cut(document),
         "tags": final_tags(document),
     }
