@@ -6,11 +6,11 @@ INSTALL = command -v $(PYTHON) >/dev/null || \
 	{ echo "Tagger needs Python 3.11 or newer, and there is no $(PYTHON) here: install one."; exit 1; }; \
 	exec $(PYTHON) tagger_site/install.py
 
-.PHONY: help run test smoke lint types lock
+.PHONY: help run test smoke lint types lock bench-queue
 .DEFAULT_GOAL := help
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1  \t/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  \t/p' $(firstword $(MAKEFILE_LIST))
 
 run: ## install what is missing, then start Tagger (PORT, HOST, TAGGER_ADMIN_PASSWORD)
 	@$(INSTALL) run
@@ -32,3 +32,8 @@ lock: ## pin every version in requirements*.txt from requirements*.in
 		.venv/bin/python -m piptools compile --quiet --strip-extras --no-header \
 			--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 			--no-emit-options --output-file=$$part.txt $$part.in || exit 1; done
+
+bench-queue: ## next + pick over HTTP with many documents (DATABASE_URL, ARGS="--documents 1000000")
+	@( $(INSTALL) test ) && export TAGGER_VAR=$$(mktemp -d) && \
+		.venv/bin/python manage.py collectstatic --no-input -v0 && \
+		.venv/bin/python -m tests.bench.queue $(ARGS)

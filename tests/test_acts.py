@@ -73,6 +73,7 @@ class Correcting(Acting):
             self.numbers("blog"),
             [999_999],
             ["nonsense"],
+            [*self.numbers("ai"), 999_999],
         ]
         for numbers in bad:
             with self.subTest(numbers=numbers):
@@ -266,3 +267,11 @@ class Order(Acting):
         self.project.reviews_needed = 1
         self.project.save()
         self.assertEqual(settle_counts(self.project), (0, 1))
+
+
+class Speaking(Acting):
+    def test_the_desk_speaks_simplified_chinese_to_browsers_that_ask_for_it(self) -> None:
+        self.ready()
+        answer = self.client.get("/", headers={"Accept-Language": "zh-CN,zh;q=0.9"})
+        self.assertContains(answer, "都不合适")
+        self.assertContains(self.client.get("/"), "None fits")

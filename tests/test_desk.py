@@ -64,8 +64,8 @@ class Picking(HouseTestCase):
         orders = set()
         for number in range(12):
             proposal = self.ready(str(number)).proposals.get()
-            mine = proposal.order_for(self.alice.pk, [1, 2, 3])
-            self.assertEqual(mine, proposal.order_for(self.alice.pk, [3, 1, 2]))
+            mine = proposal.order_for(self.alice.pk)
+            self.assertEqual(mine, proposal.order_for(self.alice.pk))
             orders.add(tuple(mine))
         self.assertGreater(len(orders), 2)
 

@@ -70,6 +70,7 @@ class Queue(RuleBasedStateMachine):
                 current=True,
                 vocabulary_version=version,
                 system_message=system,
+                candidate_count=3,
             )
             for rank in (1, 2, 3):
                 candidate = Candidate.objects.create(proposal=proposal, rank=rank, temperature=0)

@@ -44,6 +44,7 @@ def make_ready(project: Project, count: int, text: str = "# A document\n\nSome w
                     external_id=str(number),
                     title=f"Document {number}",
                     text=text,
+                    characters=len(text),
                     sha256=f"{number:064}",
                     html=html,
                     html_version=render.VERSION,
@@ -60,6 +61,7 @@ def make_ready(project: Project, count: int, text: str = "# A document\n\nSome w
                     vocabulary_version=version,
                     system_message=system,
                     user_message=text,
+                    candidate_count=3,
                 )
                 for document in documents
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from .document import Document
 from .project import MOST_TAGS
@@ -13,19 +14,19 @@ from .vocabulary import Tag
 
 
 class DecisionKind(models.TextChoices):
-    PICK = "pick", "Picked a candidate"
-    CORRECT = "correct", "Gave a set of their own"
-    NONE = "none", "None fits"
-    SKIP = "skip", "Skipped"
-    UNDO = "undo", "Took a decision back"
+    PICK = "pick", _("Picked a candidate")
+    CORRECT = "correct", _("Gave a set of their own")
+    NONE = "none", _("None fits")
+    SKIP = "skip", _("Skipped")
+    UNDO = "undo", _("Took a decision back")
 
 
 class SkipReason(models.TextChoices):
-    FIELD = "field", "Not my field"
-    UNREADABLE = "unreadable", "Unreadable"
-    LANGUAGE = "language", "Wrong language"
-    DUPLICATE = "duplicate", "A duplicate"
-    OTHER = "other", "Something else"
+    FIELD = "field", _("Not my field")
+    UNREADABLE = "unreadable", _("Unreadable")
+    LANGUAGE = "language", _("Wrong language")
+    DUPLICATE = "duplicate", _("A duplicate")
+    OTHER = "other", _("Something else")
 
 
 # Those that say something of the document's tags, and so count as a review.

@@ -50,6 +50,7 @@ class Document(models.Model):
     text = models.TextField(blank=True)
     markup = models.CharField(max_length=10, choices=Markup.choices, default=Markup.MARKDOWN)
     source = models.CharField(max_length=2000, blank=True, help_text="Where it came from.")
+    characters = models.PositiveIntegerField(default=0, help_text="Of the text.")
     sha256 = models.CharField(max_length=64, help_text="Of the text, UTF-8.")
     html = models.TextField(blank=True, help_text="The text as it is shown; see pipeline/render.")
     html_version = models.PositiveSmallIntegerField(default=0, help_text="Of the renderer.")

@@ -55,6 +55,9 @@ class Proposal(models.Model):
     asked_again = models.PositiveSmallIntegerField(
         default=0, help_text="How often the model was asked again: unusable or equal answers."
     )
+    candidate_count = models.PositiveSmallIntegerField(
+        default=0, help_text="Their ranks are 1 to this number."
+    )
     note = models.TextField(blank=True, help_text="E.g. why there are fewer than three sets.")
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,13 +80,13 @@ class Proposal(models.Model):
             {"role": "user", "content": self.user_message},
         ]
 
-    def order_for(self, reviewer_id: int, ranks: list[int]) -> list[int]:
-        """The ranks in the order in which this reviewer sees the candidates.
+    def order_for(self, reviewer_id: int) -> list[int]:
+        """The candidates' ranks in the order in which this reviewer sees them.
 
         Shuffled, so that the first is not favoured; drawn from (reviewer, document,
         proposal), so that the page may be loaded again and the order still be known.
         """
-        order = sorted(ranks)
+        order = list(range(1, self.candidate_count + 1))
         seed = f"{reviewer_id}:{self.document_id}:{self.pk}"
         random.Random(seed).shuffle(order)  # noqa: S311 -- a fair order, not a secret
         return order

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from review.models import (
     Candidate,
@@ -68,12 +69,13 @@ def correct(page: Page, tags: Sequence[Tag]) -> Decision:
     """
     project = page.proposal.document.project
     if not 1 <= len(tags) <= project.max_tags:
-        raise NotATagSet(f"A document gets 1 to {project.max_tags} tags, not {len(tags)}.")
+        told = _("A document gets 1 to %(most)d tags, not %(given)d.")
+        raise NotATagSet(told % {"most": project.max_tags, "given": len(tags)})
     if len(set(tags)) != len(tags):
-        raise NotATagSet("A tag can be given once.")
+        raise NotATagSet(_("A tag can be given once."))
     for tag in tags:
         if tag.project_id != project.pk or tag.retired_at or tag.merged_into_id:
-            raise NotATagSet(f"“{tag}” is not in the vocabulary any more.")
+            raise NotATagSet(_("“%(tag)s” is not in the vocabulary any more.") % {"tag": tag})
     for candidate in page.proposal.candidates.prefetch_related("placed_tags__tag"):
         if set(candidate.tags) == set(tags):
             return _decide(page, DecisionKind.PICK, candidate=candidate)
@@ -92,9 +94,6 @@ def skip(page: Page, reason: SkipReason, note: str = "") -> Decision:
 
 @transaction.atomic
 def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: object) -> Decision:
-    stored = Decision.objects.filter(key=page.key).first()
-    if stored is not None:
-        return _same(stored, page, kind, what.get("candidate"))
     document = page.proposal.document
     changes: dict[str, object] = {}
     if kind in REVIEWS:
@@ -112,15 +111,17 @@ def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: ob
         lease_holder=page.reviewer,
     )
     if not page.proposal.current or not held.update(**FREE, **changes):
+        # A repeated POST ends here too: the first one has given the lease back.
+        stored = Decision.objects.filter(key=page.key).first()
+        if stored is not None:
+            return _same(stored, page, kind, what.get("candidate"))
         raise Conflict(_why_not(document, page.reviewer))
     decision = Decision.objects.create(
         document=document,
         reviewer=page.reviewer,
         kind=kind,
         proposal=page.proposal,
-        shown=page.proposal.order_for(
-            page.reviewer.pk, list(page.proposal.candidates.values_list("rank", flat=True))
-        ),
+        shown=page.proposal.order_for(page.reviewer.pk),
         milliseconds=_since(document),
         key=page.key,
         **what,
@@ -140,7 +141,7 @@ def _same(stored: Decision, page: Page, kind: DecisionKind, candidate: object) -
         stored.candidate == candidate
     ):
         return stored
-    raise Conflict("You have already decided on this document. Your first choice stands.")
+    raise Conflict(_("You have already decided on this document. Your first choice stands."))
 
 
 @transaction.atomic
@@ -194,9 +195,11 @@ def _since(document: Document) -> int:
 def _why_not(document: Document, reviewer: User) -> str:
     document.refresh_from_db()
     if Standing.objects.filter(document=document, reviewer=reviewer).exists():
-        return f"You have already decided on “{document}”. Your first choice stands."
-    if document.state == DocumentState.REVIEWED:
-        return f"“{document}” was finished by someone else meanwhile. Nothing was changed."
-    if document.state != DocumentState.READY:
-        return f"The model is reading “{document}” again. Nothing was changed."
-    return f"“{document}” has gone to someone else meanwhile. Nothing was changed."
+        told = _("You have already decided on “%(title)s”. Your first choice stands.")
+    elif document.state == DocumentState.REVIEWED:
+        told = _("“%(title)s” was finished by someone else meanwhile. Nothing was changed.")
+    elif document.state != DocumentState.READY:
+        told = _("The model is reading “%(title)s” again. Nothing was changed.")
+    else:
+        told = _("“%(title)s” has gone to someone else meanwhile. Nothing was changed.")
+    return told % {"title": document}

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from review.models import Decision, DocumentState, Project
+from review.models import DocumentState, Project, Standing
 
 MANY = 20_000  # documents; of so many, nobody sees the last digit move
 KEPT = 15  # seconds that the counts of many documents are kept: counting them reads them all
@@ -39,9 +39,7 @@ class WhyEmpty:
 
 def of(project: Project, reviewer: User) -> Progress:
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    mine = Decision.objects.standing().filter(
-        reviewer=reviewer, document__project=project, created_at__gte=midnight
-    )
+    mine = Standing.objects.filter(reviewer=reviewer, decision__created_at__gte=midnight)
     reviewed, total = _counts(project)
     return Progress(mine.count(), reviewed, total)
 

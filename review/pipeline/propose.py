@@ -248,6 +248,7 @@ class Run:
             seconds=sampling.seconds,
             unknown_tags=sampling.unknown_tags,
             asked_again=sampling.asked_again,
+            candidate_count=0 if error else len(sampling.sets),
             note=sampling.note,
             error=error,
         )

@@ -46,7 +46,7 @@ def held_by(project: Project, reviewer: User) -> list[Document]:
     live = project.documents.filter(
         lease_holder=reviewer, lease_expires_at__gt=timezone.now(), state=DocumentState.READY
     )
-    return list(live.order_by("lease_started_at", "pk"))
+    return list(live.order_by("lease_started_at", "pk").defer("text"))
 
 
 def claim_next(project: Project, reviewer: User, after: int | None = None) -> Document | None:
@@ -58,28 +58,44 @@ def claim_next(project: Project, reviewer: User, after: int | None = None) -> Do
     for document in held_by(project, reviewer):
         if document.pk != after:
             return document
+    return claim_another(project, reviewer)
+
+
+def claim_another(project: Project, reviewer: User) -> Document | None:
+    """Lease the first free document to the reviewer, whatever they hold already."""
+    at_once = 1  # nearly always the first is won; where many reach for it, look further
     while True:
         free = in_order(open_to(project, reviewer).unleased(timezone.now()))
-        numbers = list(free.values_list("pk", flat=True)[:TRIED_AT_ONCE])
-        for number in numbers:
-            if lease_to(number, reviewer):
-                return Document.objects.get(pk=number)
-        if len(numbers) < TRIED_AT_ONCE:
+        documents = list(free.defer("text")[:at_once])
+        for document in documents:
+            if _lease(document, reviewer):
+                return document
+        if len(documents) < at_once:
             return None
+        at_once = TRIED_AT_ONCE
 
 
 def lease_to(number: int, reviewer: User) -> bool:
-    """Lease the document, if it is free: one conditional UPDATE, so of many at once one wins."""
+    """Lease this very document, if it is free."""
+    document = Document.objects.defer("text").get(pk=number)
+    return _lease(document, reviewer)
+
+
+def _lease(document: Document, reviewer: User) -> bool:
+    """One conditional UPDATE on a lease that is free: of many at once, exactly one wins."""
     now = timezone.now()
-    free = Document.objects.filter(pk=number, state=DocumentState.READY).unleased(now)
-    return bool(
-        free.update(
-            lease_token=uuid.uuid4(),
-            lease_holder=reviewer,
-            lease_started_at=now,
-            lease_expires_at=now + lease_time(),
-        )
-    )
+    lease = {
+        "lease_token": uuid.uuid4(),
+        "lease_holder": reviewer,
+        "lease_started_at": now,
+        "lease_expires_at": now + lease_time(),
+    }
+    free = Document.objects.filter(pk=document.pk, state=DocumentState.READY).unleased(now)
+    if not free.update(**lease):
+        return False
+    for name, value in lease.items():
+        setattr(document, name, value)
+    return True
 
 
 def renew(reviewer: User, lease: uuid.UUID) -> bool:

@@ -77,7 +77,7 @@ def render(document: Document) -> SafeString:
 
 def is_cut(document: Document) -> bool:
     """Whether `render` shows only the beginning."""
-    return len(document.text) > SHOWN_CHARACTERS
+    return document.characters > SHOWN_CHARACTERS
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
-from review.models import Decision, Document, Project, SkipReason, Tag
+from review.models import Decision, Document, Project, SkipReason, Standing, Tag
 from review.pipeline import progress
 from review.pipeline.decide import (
     Conflict,
@@ -27,7 +28,7 @@ from review.pipeline.decide import (
     skip,
     undo,
 )
-from review.pipeline.queue import claim_next, held_by
+from review.pipeline.queue import claim_another, claim_next, held_by
 from review.pipeline.render import is_cut
 from review.pipeline.render import shown as html_of
 
@@ -80,10 +81,8 @@ def choose(request: HtmxHttpRequest, candidate_id: int) -> HttpResponse:
 def give(request: HtmxHttpRequest, proposal_id: int) -> HttpResponse:
     """A set of the reviewer's own."""
     page = page_of(request, proposal_id)
-    numbers = [number for number in request.POST.getlist("tags") if number.isdecimal()]
-    tags = {tag.number: tag for tag in Tag.objects.filter(project=project_on(page))}
-    chosen = [tags[int(number)] for number in numbers if int(number) in tags]
-    return act(request, page, lambda: correct(page, chosen))
+    numbers = [number.strip() for number in request.POST.getlist("tags")[:10] if number.strip()]
+    return act(request, page, lambda: correct(page, tags_of(project_on(page), numbers)))
 
 
 @require_POST
@@ -128,6 +127,15 @@ def page_of(request: HttpRequest, proposal_id: int) -> Page:
     return Page(user, proposal_for(user, proposal_id), *lease_and_key(request))
 
 
+def tags_of(project: Project, numbers: list[str]) -> list[Tag]:
+    """The tags with these public numbers, in this order. Raises NotATagSet for an unknown one."""
+    tags = {str(tag.number): tag for tag in project.tags.all()}
+    for number in numbers:
+        if number not in tags:
+            raise NotATagSet(_("There is no tag with the number “%(n)s”.") % {"n": number[:20]})
+    return [tags[number] for number in numbers]
+
+
 def project_on(page: Page) -> Project:
     return page.proposal.document.project
 
@@ -156,18 +164,33 @@ def act(request: HtmxHttpRequest, page: Page, verb: Callable[[], Decision]) -> H
     except Conflict as conflict:
         return desk(request, project, claim_next(project, user), notice=str(conflict), status=409)
     except NotATagSet as problem:
-        return desk(request, project, claim_next(project, user), notice=str(problem), status=422)
+        held = [one for one in held_by(project, user) if one.pk == page.proposal.document_id]
+        document = held[0] if held else claim_next(project, user)
+        return desk(request, project, document, notice=str(problem), status=422)
     if not request.htmx:
         return redirect("queue")
-    prefetched = request.POST.get("prefetched")
-    if prefetched and any(str(held.lease_token) == prefetched for held in held_by(project, user)):
-        # The page has the next document already: only the bar above it is to be moved on.
-        context = {"progress": progress.of(project, user), "oob": True}
-        answer = render(request, "review/_progress.html", context)
-        answer["HX-Reswap"] = "none"
-        answer["HX-Trigger"] = json.dumps({"desk:saved": {}})
-        return answer
-    return desk(request, project, claim_next(project, user))
+    held = held_by(project, user)
+    if held and request.POST.get("prefetched") == str(held[0].lease_token):
+        return saved(request, project, held)
+    return desk(request, project, held[0] if held else claim_another(project, user))
+
+
+def saved(request: HtmxHttpRequest, project: Project, held: list[Document]) -> HttpResponse:
+    """For a page that has the next document already: the bar moved on, and the one to follow.
+
+    The page puts what it has prefetched in place when it hears `desk:saved`; the document in
+    this answer is the next to be kept in store.
+    """
+    user = signed_in(request)
+    following = held[1] if len(held) > 1 else claim_another(project, user)
+    context: dict[str, Any] = {"document": None}
+    if following is not None:
+        context = document_context(user, project, following)
+    context["progress"] = progress.of(project, user)
+    answer = render(request, "review/_saved.html", context)
+    answer["HX-Reswap"] = "none"
+    answer["HX-Trigger"] = json.dumps({"desk:saved": {}})
+    return answer
 
 
 def desk(
@@ -189,20 +212,28 @@ def desk(
         "undo_key": uuid.uuid4(),
         "progress": progress.of(project, user),
     }
-    context["can_undo"] = context["progress"].mine_today > 0
     if document is None:
+        context["can_undo"] = Standing.objects.filter(reviewer=user).exists()
         context["waiting"] = progress.why_empty(project, user)
     else:
-        proposal = document.proposals.get(current=True)
-        context |= {
-            "proposal": proposal,
-            "body": html_of(document),
-            "body_cut": is_cut(document),
-            "candidates": shown_candidates(proposal, user),
-            "proposal_note": proposal.note,
-            "lease": document.lease_token,
-            "idempotency_key": uuid.uuid4(),
-            "skip_reasons": SkipReason.choices,
-        }
+        context |= document_context(user, project, document)
     template = "review/_desk.html" if request.htmx else "review/queue.html"
     return render(request, template, context, status=status)
+
+
+def document_context(user: User, project: Project, document: Document) -> dict[str, Any]:
+    """What the page needs of one document that is leased to the user."""
+    proposal = document.proposals.defer("user_message", "calls").get(current=True)
+    return {
+        "project": project,
+        "document": document,
+        "proposal": proposal,
+        "body": html_of(document),
+        "body_cut": is_cut(document),
+        "candidates": shown_candidates(proposal, user),
+        "proposal_note": proposal.note,
+        "lease": document.lease_token,
+        "idempotency_key": uuid.uuid4(),
+        "undo_key": uuid.uuid4(),
+        "skip_reasons": SkipReason.choices,
+    }

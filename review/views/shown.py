@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
-from review.models import Proposal, Tag
+from review.models import CandidateTag, Proposal, Tag
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,16 @@ class ShownCandidate:
 
 def shown_candidates(proposal: Proposal, reviewer: User) -> list[ShownCandidate]:
     """The candidates in the order in which this reviewer sees them."""
-    candidates = {
-        candidate.rank: candidate
-        for candidate in proposal.candidates.prefetch_related("placed_tags__tag")
-    }
-    order = proposal.order_for(reviewer.pk, list(candidates))
-    sets = {rank: candidate.tags for rank, candidate in candidates.items()}
+    placed = CandidateTag.objects.filter(candidate__proposal=proposal)
+    ids: dict[int, int] = {}  # by rank
+    sets: dict[int, list[Tag]] = {}
+    for place in placed.select_related("candidate", "tag").order_by("position"):
+        ids[place.candidate.rank] = place.candidate_id
+        sets.setdefault(place.candidate.rank, []).append(place.tag)
     common = set.intersection(*map(set, sets.values())) if len(sets) > 1 else set()
     return [
-        ShownCandidate(
-            candidates[rank].pk, str(place), [shown_tag(tag, common) for tag in sets[rank]]
-        )
-        for place, rank in enumerate(order, start=1)
+        ShownCandidate(ids[rank], str(place), [shown_tag(tag, common) for tag in sets[rank]])
+        for place, rank in enumerate(proposal.order_for(reviewer.pk), start=1)
     ]
 
 

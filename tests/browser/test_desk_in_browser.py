@@ -170,5 +170,5 @@ def test_the_empty_queue_says_so(page: Page, live_server: LiveServer, project: P
     Document.objects.exclude(external_id="1").delete()
     sign_in(page, live_server)
     page.keyboard.press("1")
-    expect(page.locator("#desk form")).to_have_count(0)
+    expect(page.locator("#desk .candidates")).to_have_count(0)
     expect(page.locator("#desk")).to_contain_text("reviewed")

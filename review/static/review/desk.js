@@ -1,5 +1,5 @@
-// The desk's keys, focus and announcements. htmx posts and swaps; without JavaScript the
-// same forms work. A control says its own key: data-key="1".
+// The desk: acts, focus and announcements. htmx posts and swaps; without JavaScript the same
+// forms work. Keys are in keys.js, the next document in prefetch.js, E in correct.js.
 "use strict";
 (() => {
   const CALM = 200; // ms after a new document in which nothing is picked: a double press or
@@ -8,7 +8,7 @@
   let busy = false;
 
   const desk = () => document.getElementById("desk");
-  const isPick = (element) => element instanceof Element && element.matches(".candidates form");
+  const isAct = (element) => element instanceof Element && element.matches("form[data-act]");
 
   // The page can be picked on: told in data-open, which the browser tests wait for.
   function open() {
@@ -30,43 +30,59 @@
     }
   }
 
-  // --- Keys -------------------------------------------------------------------
+  // Escape hides the meanings, and closes what E or S opened.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return;
+    desk().classList.add("hushed");
+    const opened = document.querySelector("details.act[open]");
+    if (opened) shut(opened);
+  });
 
-  function pressed(event) {
-    if (event.key === "？") return "?"; // full width, from a Chinese keyboard
-    // The digit row gives digits only with Shift on some layouts (French): go by the place.
-    if (/^Digit\d$/.test(event.code) && !event.shiftKey) return event.code.slice(5);
-    return event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  let camefrom = null; // what had the focus before E or S
+
+  function shut(details) {
+    details.open = false;
+    const back = camefrom?.isConnected ? camefrom : details.querySelector("summary");
+    back.focus({ preventScroll: true });
   }
 
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") desk().classList.add("hushed"); // hides the meanings
-    if (event.repeat || event.isComposing || event.defaultPrevented) return;
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
-    if (document.querySelector("dialog[open]")) return;
-    const control = document.querySelector(`[data-key="${CSS.escape(pressed(event))}"]`);
-    if (!control || control.hidden || control.disabled) return;
-    event.preventDefault();
-    if (control.type === "submit") control.form.requestSubmit(control);
-    else control.click();
-  });
+  document.addEventListener(
+    "click",
+    (event) => {
+      const summary = event.target.closest("summary");
+      const details = summary?.parentElement;
+      if (!details || details.open) return;
+      const { activeElement } = document;
+      camefrom = activeElement?.closest(".pick") ?? summary;
+      if (details.matches(".guidelines")) {
+        summary.focus({ preventScroll: true });
+        requestAnimationFrame(() => details.scrollIntoView({ block: "nearest" }));
+      }
+    },
+    true,
+  );
+
+  // `toggle` does not bubble, but it can be caught on the way down.
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      if (event.target.id === "skip" && event.target.open) {
+        event.target.querySelector("button").focus({ preventScroll: true });
+      }
+    },
+    true,
+  );
 
   document.addEventListener("pointermove", (event) => {
     if (event.movementX || event.movementY) desk().classList.remove("hushed");
   });
 
-  document.addEventListener("click", (event) => {
-    const opener = event.target.closest("[data-opens]");
-    if (opener) document.getElementById(opener.dataset.opens).showModal();
-  });
-
-  // --- A pick -----------------------------------------------------------------
+  // --- An act -----------------------------------------------------------------
 
   document.addEventListener(
     "submit",
     (event) => {
-      if (!isPick(event.target)) return;
+      if (!isAct(event.target)) return;
       if (!busy && performance.now() >= openAt) return;
       event.preventDefault();
       event.stopImmediatePropagation();
@@ -78,14 +94,14 @@
   const asker = (event) => event.detail.requestConfig?.elt;
 
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (!isPick(asker(event))) return;
+    if (!isAct(asker(event))) return;
     busy = true;
-    document.getElementById("trouble").textContent = "";
+    document.getElementById("trouble")?.replaceChildren();
     asker(event).classList.add("chosen");
   });
 
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (!isPick(asker(event))) return;
+    if (!isAct(asker(event))) return;
     busy = false;
     asker(event).classList.remove("chosen");
   });
@@ -93,11 +109,14 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     const { xhr, requestConfig } = detail;
+    if (isSaved(xhr)) return; // its body moves the progress on, and nothing else
     const isDesk = xhr.responseText.includes("data-desk");
-    if (!isDesk) {
+    if (xhr.status === 422) {
+      trouble(xhr);
+    } else if (!isDesk) {
       // The sign-in page, an error page, a proxy's page: the choice stays on screen.
       detail.shouldSwap = false;
-      if (isPick(asker(event))) trouble(xhr);
+      if (isAct(asker(event))) trouble(xhr);
       else if (isSignIn(xhr)) location.reload();
     } else if (requestConfig.verb === "get") {
       // Polling an empty queue: swap only news, so that nobody's place is lost.
@@ -107,12 +126,16 @@
   });
 
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.target.id === "desk") arrive(event.detail.requestConfig.verb === "post");
+    if (event.target.id !== "desk" || isSaved(event.detail.xhr)) return;
+    arrive(event.detail.requestConfig.verb === "post");
   });
+
+  // prefetch.js has put the next document there.
+  document.addEventListener("desk:swapped", () => arrive(true));
 
   function arrive(picked) {
     const title = document.getElementById("title");
-    const notice = document.querySelector(".notice");
+    const notice = document.querySelector(".notice, [data-undone]");
     const { saved, next } = document.getElementById("said").dataset;
     const isDocument = Boolean(document.querySelector(".candidates"));
     if (picked || isDocument) {
@@ -127,7 +150,11 @@
     desk().classList.add("hushed"); // no meanings under a pointer that has not moved
     open();
     reachScrollers();
+    document.dispatchEvent(new CustomEvent("desk:arrived"));
   }
+
+  // The act is saved, and its next document is here already: prefetch.js shows it.
+  const isSaved = (xhr) => xhr.status === 200 && xhr.getResponseHeader("HX-Reswap") === "none";
 
   // --- Trouble ----------------------------------------------------------------
 
@@ -137,12 +164,17 @@
 
   function trouble(xhr) {
     const place = document.getElementById("trouble");
+    if (!place) return; // an empty desk, which looks again by itself
     const words = place.dataset;
     if (isSignIn(xhr)) {
       const link = document.createElement("a");
       link.href = location.href; // asks for the sign-in, and comes back here
       link.textContent = words.signInAgain;
       place.replaceChildren(words.signedOut, " ", link);
+    } else if (xhr?.status === 422) {
+      const answer = new DOMParser().parseFromString(xhr.responseText, "text/html");
+      const why = answer.querySelector(".notice")?.textContent ?? "";
+      place.textContent = `${words.refused} ${why}`;
     } else if (!xhr || [0, 502, 503, 504].includes(xhr.status)) {
       place.textContent = words.unreachable;
     } else {
@@ -152,11 +184,10 @@
 
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:sendAbort"]) {
     document.addEventListener(name, (event) => {
-      if (isPick(asker(event))) trouble(null);
+      if (isAct(asker(event))) trouble(null);
     });
   }
 
-  for (const control of document.querySelectorAll("[data-opens]")) control.hidden = false;
   open();
   reachScrollers();
 })();
