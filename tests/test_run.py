@@ -102,6 +102,8 @@ class SupervisorTests(RunCase):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # Under nohup a hang-up is ignored, by this process and by what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
