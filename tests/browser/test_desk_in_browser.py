@@ -60,6 +60,8 @@ def sign_in(page: Page, live_server: LiveServer, scripts: bool = True) -> None:
     page.fill("input[name=username]", "alice")
     page.fill("input[name=password]", PASSWORD)
     page.keyboard.press("Enter")
+    page.wait_for_url(f"{live_server.url}/")
+    page.wait_for_load_state("load")
     if scripts:
         on_desk(page, "Document 1")
 
