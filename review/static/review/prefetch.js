@@ -10,8 +10,9 @@
   let renewedAt = performance.now();
 
   async function prefetch() {
+    // What is in store stays until another comes: an act may be under way that counts on it.
+    // Should it be lost, the server says so by sending a whole desk.
     asking?.abort();
-    next = null;
     const shown = desk().dataset.document;
     if (!shown) return;
     const asked = new AbortController();
@@ -98,7 +99,8 @@
     const ask = (leases) => fetch(hold.dataset.renew, { method: "POST", body: fields(leases) });
     try {
       let { status } = await ask(held());
-      if (shown !== desk()) return; // decided meanwhile
+      // Decided meanwhile, or just being decided: then a lost lease is as it should be.
+      if (shown !== desk() || document.querySelector(".htmx-request")) return;
       if (status === 409 && next) {
         prefetch(); // whichever was lost: another next one does no harm
         ({ status } = await ask([leaseOf(shown)]));
