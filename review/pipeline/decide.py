@@ -26,8 +26,9 @@ from review.models import (
     Tag,
 )
 from review.models.decision import REVIEWS
+from review.models.document import FREE
 
-from .queue import FREE, lease_to
+from .queue import lease_to
 
 LONGEST = 24 * 60 * 60 * 1000  # milliseconds; a page left open overnight says nothing more
 MOST_UNDONE = 20  # how far back a reviewer can go

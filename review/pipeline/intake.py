@@ -9,9 +9,9 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from review.models import Document, DocumentState, Project
+from review.models.document import FREE
 from review.readers import Incoming
 
 BATCH = 500  # rows in one transaction
@@ -122,8 +122,5 @@ def _replace(document: Document, row: Document) -> None:
         attempts=0,
         troubles=0,
         not_before=None,
-        lease_token=None,
-        lease_holder=None,
-        lease_started_at=None,
-        lease_expires_at=timezone.now(),
+        **FREE,
     )

@@ -35,6 +35,7 @@ from review.models import (
     SystemMessage,
     VocabularyVersion,
 )
+from review.models.document import FREE
 
 from . import render
 from .endpoint import NoModel, configured_endpoint
@@ -220,9 +221,7 @@ class Run:
         return bool(
             held.update(
                 attempts=0,
-                lease_token=None,
-                lease_started_at=None,
-                lease_expires_at=None,
+                **FREE,
                 **changes,
             )
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -17,17 +16,9 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from review.models import Document, DocumentState, Project, Standing
-from review.models.document import DocumentQuerySet
+from review.models.document import FREE, DocumentQuerySet
 
 TRIED_AT_ONCE = 20  # ids read before the next look; others may win some of them meanwhile
-
-# What a document's row says when nobody holds it.
-FREE: dict[str, Any] = {
-    "lease_token": None,
-    "lease_holder": None,
-    "lease_started_at": None,
-    "lease_expires_at": None,
-}
 
 
 def in_order(documents: DocumentQuerySet) -> DocumentQuerySet:

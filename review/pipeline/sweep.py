@@ -10,6 +10,7 @@ import logging
 from django.utils import timezone
 
 from review.models import Document, DocumentState, Project
+from review.models.document import FREE
 
 from .propose import MOST_ATTEMPTS
 from .queue import settle_counts
@@ -33,16 +34,9 @@ def take_back() -> int:
         reason=f"The worker died {MOST_ATTEMPTS} times while the model read this document. "
         "It was set aside; ask the model again when the cause is known.",
         attempts=0,
-        lease_token=None,
-        lease_started_at=None,
-        lease_expires_at=None,
+        **FREE,
     )
-    return lost.update(
-        state=DocumentState.WAITING,
-        lease_token=None,
-        lease_started_at=None,
-        lease_expires_at=None,
-    )
+    return lost.update(state=DocumentState.WAITING, **FREE)
 
 
 def settle() -> None:
