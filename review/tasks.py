@@ -8,14 +8,20 @@ from typing import Any
 import redis
 from celery import Task, shared_task
 from django.conf import settings
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from review.pipeline import propose, sweep
+from review.models import Import
+from review.pipeline import importing, propose, sweep, tag_use, webhook
 
 log = logging.getLogger(__name__)
 
 QUEUE = "celery"
 QUEUED_AT_ONCE = 500  # hints in the broker; the rest of a backlog waits in the database
+
+LONGEST_IMPORT = 12 * 3600  # seconds; a worker is busy with it all that time
+
+WEBHOOKS = 20.0  # seconds of a worker for webhooks; then a document has its turn
 
 LONGEST_COUNTDOWN = 750  # seconds; well below the broker's visibility_timeout
 
@@ -40,7 +46,35 @@ def propose_tags(self: Task[Any, Any], document_id: int) -> None:
 def sweep_up() -> None:
     sweep.take_back()
     sweep.settle()
+    sweep.tally()
+    tag_use.count_uses()
+    webhook.forget()
+    importing.forget_leftovers()
     fill_queue()
+    tell_importers()
+
+
+@shared_task
+def send_webhooks() -> None:
+    """Send what is due; what is not done in time is done by the next one."""
+    webhook.announce_vocabularies()
+    webhook.send_due(WEBHOOKS)
+
+
+@shared_task(time_limit=LONGEST_IMPORT, soft_time_limit=LONGEST_IMPORT)
+def load_import(import_id: int) -> None:
+    """Load a file that was uploaded. Its lease, not the broker, says whether a worker has it."""
+    importing.load(import_id)
+    fill_queue()
+
+
+def tell_importers() -> None:
+    """Tell the workers of imports that wait. Told twice, the second goes away."""
+    try:
+        for import_id in Import.objects.due(timezone.now()).values_list("pk", flat=True)[:50]:
+            load_import.apply_async([import_id], queue="imports")
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("The broker cannot be reached; the sweeper will tell the workers: %s", error)
 
 
 def fill_queue() -> None:

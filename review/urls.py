@@ -1,9 +1,23 @@
 """The addresses of the review desk."""
 
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.urls import path, reverse_lazy
 
-from .views import desk, documents, history, leases, vocabulary
+from .views import (
+    agreement,
+    curating,
+    desk,
+    disputes,
+    documents,
+    history,
+    importing,
+    integration,
+    leases,
+    notes,
+    people,
+    projects,
+    vocabulary,
+)
 
 urlpatterns = [
     path("", desk.queue, name="queue"),
@@ -17,8 +31,56 @@ urlpatterns = [
     path("leases/release", leases.release, name="release"),
     path("vocabulary.json", vocabulary.vocabulary, name="vocabulary"),
     path("history", history.history, name="history"),
+    path("documents", curating.documents, name="documents"),
+    path("curate", curating.act, name="curate"),
     path("documents/<path:external_id>.json", documents.tags_json, name="document_json"),
     path("documents/<path:external_id>", documents.page, name="document_page"),
+    # Not below documents/: an id may end in anything.
+    path("raw/<path:external_id>", documents.raw, name="document_raw"),
+    path("notes", notes.notes, name="notes"),
+    path("notes/add", notes.add, name="note_add"),
+    path("notes/<int:note_id>/done", notes.done, name="note_done"),
+    path("notes/<int:note_id>/reopen", notes.reopen, name="note_reopen"),
+    path("disputes", disputes.disputes, name="disputes"),
+    path("disputes/<int:document_id>", disputes.dispute, name="dispute"),
+    path("disputes/<int:document_id>/settle", disputes.settle_one, name="settle"),
+    path("disputes/<int:document_id>/unsettle", disputes.take_back, name="unsettle"),
+    path("agreement", agreement.agreement, name="agreement"),
+    path("imports", importing.imports, name="imports"),
+    path("imports/bring", importing.bring, name="import_bring"),
+    path("imports/<int:import_id>", importing.page, name="import"),
+    path("imports/<int:import_id>/progress", importing.progress, name="import_progress"),
+    path("imports/<int:import_id>/errors.csv", importing.problems_csv, name="import_problems"),
+    path("imports/<int:import_id>/columns", importing.answer_columns, name="import_columns"),
+    path("imports/<int:import_id>/stop", importing.stop, name="import_stop"),
+    path("changed", importing.changed, name="changed"),
+    path("changed/answer", importing.answer_changed, name="changed_answer"),
+    path("changed/<int:revision_id>", importing.changed_text, name="changed_text"),
+    path("people", people.people, name="people"),
+    path("people/add", people.add, name="person_add"),
+    path("people/<int:membership_id>/role", people.change_role, name="person_role"),
+    path("people/<int:membership_id>/remove", people.remove, name="person_remove"),
+    path("tokens", integration.tokens, name="tokens"),
+    path("tokens/add", integration.token_add, name="token_add"),
+    path("tokens/<int:token_id>/revoke", integration.token_revoke, name="token_revoke"),
+    path("webhooks", integration.webhooks, name="webhooks"),
+    path("webhooks/add", integration.webhook_add, name="webhook_add"),
+    path("webhooks/<int:webhook_id>", integration.webhook, name="webhook"),
+    path("webhooks/<int:webhook_id>/test", integration.webhook_test, name="webhook_test"),
+    path("webhooks/<int:webhook_id>/switch", integration.webhook_switch, name="webhook_switch"),
+    path("webhooks/<int:webhook_id>/remove", integration.webhook_remove, name="webhook_remove"),
+    path("webhooks/<int:webhook_id>/replay", integration.webhook_replay, name="webhook_replay"),
+    path(
+        "deliveries/<int:delivery_id>/replay", integration.delivery_replay, name="delivery_replay"
+    ),
+    path("projects/<int:project_id>/enter", projects.enter, name="project_enter"),
     path("sign-in/", LoginView.as_view(redirect_authenticated_user=True), name="sign_in"),
+    path(
+        "password",
+        PasswordChangeView.as_view(
+            template_name="review/password.html", success_url=reverse_lazy("queue")
+        ),
+        name="password",
+    ),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
 ]

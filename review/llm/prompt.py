@@ -43,6 +43,13 @@ CONTROL = re.compile(
     r"<(repo_name|reponame|file_sep|filename|gh_stars|empty_output|issue_start|issue_comment"
     r"|issue_closed|jupyter_start|jupyter_text|jupyter_code|jupyter_output|jupyter_script)>"
 )
+# What `as_data` leaves: each holds one space that is not the document's.
+SPACED = (
+    re.compile(r"< \|(?=\w)"),
+    re.compile(CONTROL.pattern.replace("<", "< ", 1)),
+    re.compile(r"(?<=\w)\| >"),
+    re.compile(r"< /?document\b", re.IGNORECASE),
+)
 
 ADAPTER_CHARACTERS = 800  # what the shipped adapter was trained to read
 DOCUMENT_TOKENS = 3000  # what a configured endpoint is given of a document
@@ -100,6 +107,26 @@ def full_2(
 
 
 VERSIONS: dict[str, Build] = {"adapter-1": adapter_1, "full-2": full_2}
+
+# What stands before and after the document in a version's user message.
+FRAMES = {
+    "adapter-1": ("Document:\n", "\n\nTags for this document as JSON:"),
+    "full-2": ("<document>\n", "\n</document>"),
+}
+
+
+def characters_read(version: str, user: str) -> int | None:
+    """How many characters of its document a user message holds, as it was sent.
+
+    Blank characters at its beginning, which a version may strip, are not counted. Right but for
+    a document that itself says, e.g., `< |im_start|>`: each such place counts one less.
+    None for a version that is not known here.
+    """
+    if version not in FRAMES:
+        return None
+    before, after = FRAMES[version]
+    sent = user.partition(before)[2].removesuffix(after).lstrip()
+    return len(sent) - sum(len(spaced.findall(sent)) for spaced in SPACED)
 
 
 def tag_line(tag: PromptTag) -> str:

@@ -3,34 +3,86 @@
 project     Project
 access      Membership                        who may do what in a project
 vocabulary  Tag, VocabularyVersion            what a model may answer
+            VocabularyChange, TagChange       what curators did to it
+tag_use     TagUse, Counted                   how often a tag was proposed and picked
 document    Document                          what is to be tagged: its state and its lease
 proposal    SystemMessage, Proposal, Candidate, CandidateTag    what a model answered
-decision    Decision, DecisionTag, Standing   what a person chose; append-only
+tally       Tally                             how many documents are in which state
+decision    Decision, DecisionTag, Standing, Repeat             what a person chose; append-only
+note        Note                              what people tell the curator
+intake      Import, ImportProblem, Columns    how documents came in, and which rows did not
+            DocumentRevision, Duplicate       texts that changed, and texts that were here
+token       Token                             the keys of programs that ask through the API
+webhook     Webhook, Delivery, Attempt        who is told of what happens, and whether they heard
 """
 
 from .access import Membership, Role
-from .decision import Decision, DecisionKind, DecisionTag, SkipReason, Standing
+from .decision import (
+    Decision,
+    DecisionKind,
+    DecisionTag,
+    Purpose,
+    Repeat,
+    SkipReason,
+    Standing,
+)
 from .document import Document, DocumentState, Markup
+from .intake import (
+    Columns,
+    DocumentRevision,
+    Duplicate,
+    Import,
+    ImportProblem,
+    ImportState,
+)
+from .note import Note
 from .project import Project
 from .proposal import Candidate, CandidateTag, Proposal, SystemMessage
-from .vocabulary import Tag, VocabularyVersion
+from .tag_use import Counted, TagUse
+from .tally import Tally
+from .token import Scope, Token
+from .vocabulary import Tag, TagChange, Verb, VocabularyChange, VocabularyVersion
+from .webhook import Attempt, Delivery, DeliveryState, Event, Off, Webhook
 
 __all__ = [
+    "Attempt",
     "Candidate",
     "CandidateTag",
+    "Columns",
+    "Counted",
     "Decision",
     "DecisionKind",
     "DecisionTag",
+    "Delivery",
+    "DeliveryState",
     "Document",
+    "DocumentRevision",
     "DocumentState",
+    "Duplicate",
+    "Event",
+    "Import",
+    "ImportProblem",
+    "ImportState",
     "Markup",
     "Membership",
+    "Note",
+    "Off",
     "Project",
     "Proposal",
+    "Purpose",
+    "Repeat",
     "Role",
+    "Scope",
     "SkipReason",
     "Standing",
     "SystemMessage",
     "Tag",
+    "TagChange",
+    "TagUse",
+    "Tally",
+    "Token",
+    "Verb",
+    "VocabularyChange",
     "VocabularyVersion",
+    "Webhook",
 ]

@@ -19,6 +19,7 @@ class DecisionKind(models.TextChoices):
     NONE = "none", _("None fits")
     SKIP = "skip", _("Skipped")
     UNDO = "undo", _("Took a decision back")
+    SETTLE = "settle", _("Settled by a curator")
 
 
 class SkipReason(models.TextChoices):
@@ -33,18 +34,56 @@ class SkipReason(models.TextChoices):
 REVIEWS = (DecisionKind.PICK, DecisionKind.CORRECT, DecisionKind.NONE)
 
 
+class Purpose(models.TextChoices):
+    """What a standing decision is for."""
+
+    REVIEW = "review", "One of the document's reviews"
+    REPEAT = "repeat", "The same document decided again, to compare"
+    FINAL = "final", "A curator's word, which ends the matter"
+
+
 class DecisionQuerySet(models.QuerySet["Decision"]):
     def standing(self) -> DecisionQuerySet:
-        """Those that nobody took back."""
-        return self.filter(standing__isnull=False)
+        """The reviews that nobody took back: repeats and what curators settled are not theirs."""
+        return self.filter(standing__purpose=Purpose.REVIEW)
+
+    def final(self) -> DecisionQuerySet:
+        """What curators settled, and nobody took back: at most one for a document."""
+        return self.filter(standing__purpose=Purpose.FINAL)
+
+    def tag_sets(self) -> dict[int, frozenset[int]]:
+        """By decision: the ids of the tags that it gives the document; "none fits" gives none.
+
+        A tag that was merged since counts as the one that it became.
+        """
+        found: dict[int, set[int]] = {}
+        merged: set[int] = set()
+        places = self.values_list(
+            "pk",
+            "candidate__placed_tags__tag",
+            "candidate__placed_tags__tag__merged_into",
+            "placed_tags__tag",
+            "placed_tags__tag__merged_into",
+        )
+        for decision, picked, became, given, given_became in places:  # never both
+            tag = picked if picked is not None else given
+            found.setdefault(decision, set()).update([] if tag is None else [tag])
+            if became is not None or given_became is not None:
+                merged.add(tag)
+        ends = Tag.objects.filter(pk__in=merged).ends() if merged else {}
+        return {
+            decision: frozenset(ends.get(tag, tag) for tag in tags)
+            for decision, tags in found.items()
+        }
 
 
 class Decision(models.Model):
     """One act of one reviewer on one document.
 
     A pick names its candidate, a correction its own tags (`placed_tags`), a skip its reason,
-    an undo the decision that it takes back. All but the undo know the proposal that was
-    on the page, and the order of its candidates there.
+    an undo the decision that it takes back. A curator settles a dispute by tags of their own
+    (`placed_tags`; none of them where no tag fits). All but the undo know the proposal that
+    was on the page, and the order of its candidates there.
     """
 
     document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="decisions")
@@ -81,7 +120,7 @@ class Decision(models.Model):
                     | Q(kind=DecisionKind.UNDO, candidate=None, undoes__isnull=False)
                     | Q(kind=DecisionKind.SKIP, candidate=None, undoes=None) & ~Q(skip_reason="")
                     | Q(
-                        kind__in=[DecisionKind.CORRECT, DecisionKind.NONE],
+                        kind__in=[DecisionKind.CORRECT, DecisionKind.NONE, DecisionKind.SETTLE],
                         candidate=None,
                         undoes=None,
                     )
@@ -92,6 +131,8 @@ class Decision(models.Model):
             models.Index(fields=["document", "reviewer"], name="decision_by_document"),
             # The bar above the desk counts a person's decisions of today.
             models.Index(fields=["reviewer", "created_at"], name="decision_by_reviewer"),
+            # The API's list: since when.
+            models.Index(fields=["created_at", "id"], name="decision_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -127,10 +168,11 @@ class DecisionTag(models.Model):
 
 
 class Standing(models.Model):
-    """That a reviewer has decided on a document, and by which decision; gone when they undo it.
+    """That a reviewer has decided on a document, and by which decision; gone when it is undone.
 
-    It says nothing that the decisions do not say. It is here for its constraint: nobody
-    decides twice on one document, whatever races with whatever.
+    It says nothing that the decisions do not say. It is here for its constraints: nobody
+    decides twice on one document, and no document is settled twice, whatever races with
+    whatever.
     """
 
     document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="standings")
@@ -138,13 +180,45 @@ class Standing(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="standings"
     )
     decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="standing")
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.REVIEW)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["reviewer", "document"], name="one_standing_decision_each"
+                fields=["reviewer", "document", "purpose"], name="one_standing_decision_each"
+            ),
+            models.UniqueConstraint(
+                fields=["document"], condition=Q(purpose=Purpose.FINAL), name="settled_once"
             ),
         ]
 
     def __str__(self) -> str:
         return str(self.decision)
+
+
+class Repeat(models.Model):
+    """A document that comes back to the same reviewer later, to see whether they decide alike.
+
+    It is leased on its own: the document itself may be reviewed by then, and stays so.
+    """
+
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="repeats"
+    )
+    first = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="repeat")
+    second = models.OneToOneField(
+        Decision, null=True, blank=True, on_delete=models.PROTECT, related_name="repeat_of"
+    )
+    due_at = models.DateTimeField(help_text="Not before this moment.")
+    lease_token = models.UUIDField(null=True, blank=True, unique=True)
+    lease_started_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["reviewer", "due_at"], name="repeat_due", condition=Q(second__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"again: {self.first}"

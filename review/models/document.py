@@ -8,16 +8,19 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from .project import Project
 
 
 class DocumentState(models.TextChoices):
-    WAITING = "waiting", "Waiting for the model"
-    PROPOSING = "proposing", "The model is reading it"
-    READY = "ready", "Ready to review"
-    REVIEWED = "reviewed", "Reviewed"
-    FAILED = "failed", "Failed"
+    WAITING = "waiting", _("Waiting for the model")
+    PROPOSING = "proposing", _("The model is reading it")
+    READY = "ready", _("Ready to review")
+    REVIEWED = "reviewed", _("Reviewed")
+    FAILED = "failed", _("Failed")
+    DISPUTED = "disputed", _("Reviewers disagree")
+    RETIRED = "retired", _("Retired")
 
 
 class Markup(models.TextChoices):
@@ -49,9 +52,10 @@ class Document(models.Model):
     """One text to be tagged.
 
     It is a job twice: first for a worker (waiting → proposing → ready), then for
-    `reviews_needed` reviewers (ready → reviewed). Whoever works on it holds its lease: a
-    token that is renewed or runs out. Every change of state is a conditional UPDATE on
-    the state and the token, so that of two at once one wins, on any database.
+    `reviews_needed` reviewers (ready → reviewed; or disputed, where their sets differ, until a
+    curator settles it). A curator may retire it. Whoever works on it holds its lease: a token
+    that is renewed or runs out. Every change of state is a conditional UPDATE on the state and
+    the token, so that of two at once one wins, on any database.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="documents")
@@ -105,6 +109,9 @@ class Document(models.Model):
 
     objects = DocumentQuerySet.as_manager()
 
+    # Not stored: set on the one that is handed to its reviewer again, as a repeat.
+    again = False
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -130,6 +137,17 @@ class Document(models.Model):
                 name="document_by_holder",
                 condition=Q(lease_holder__isnull=False),
             ),
+            # The documents page: see pipeline/find.py.
+            models.Index(fields=["project", "id"], name="document_in_order"),
+            models.Index(fields=["project", "state", "id"], name="document_in_state"),
+            models.Index(fields=["project", "disagreement"], name="document_disagreement"),
+            # The same text under another id: see pipeline/intake.py.
+            models.Index(fields=["project", "sha256"], name="document_by_text"),
+            models.Index(
+                fields=["project", "id"], name="document_pinned", condition=Q(pinned=True)
+            ),
+            # The API's list: since when.
+            models.Index(fields=["project", "created_at", "id"], name="document_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -19,6 +19,11 @@ class Project(models.Model):
     reviews_needed = models.PositiveSmallIntegerField(
         default=1, help_text="How many different people decide on each document."
     )
+    repeat_share = models.FloatField(
+        default=0.02,
+        help_text="The share of a person's documents that come back to them later, in another "
+        "order, to see whether they decide alike: 0 to 0.5.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -32,6 +37,11 @@ class Project(models.Model):
                 name="project_reviews_needed_at_least_1",
                 condition=Q(reviews_needed__gte=1),
                 violation_error_message="At least one person must decide.",
+            ),
+            models.CheckConstraint(
+                name="project_repeat_share_at_most_half",
+                condition=Q(repeat_share__gte=0, repeat_share__lte=0.5),
+                violation_error_message="Between none (0) and half (0.5) of the documents.",
             ),
         ]
 

@@ -68,6 +68,13 @@ class Proposal(models.Model):
                 fields=["document"], condition=Q(current=True), name="one_current_proposal"
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["model", "document"],
+                name="proposal_by_model",
+                condition=Q(current=True),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.document_id} by {self.model}, prompt {self.prompt_version}"
@@ -80,15 +87,20 @@ class Proposal(models.Model):
             {"role": "user", "content": self.user_message},
         ]
 
-    def order_for(self, reviewer_id: int) -> list[int]:
+    def order_for(self, reviewer_id: int, again: bool = False) -> list[int]:
         """The candidates' ranks in the order in which this reviewer sees them.
 
         Shuffled, so that the first is not favoured; drawn from (reviewer, document,
         proposal), so that the page may be loaded again and the order still be known.
+        again: when they come back as a repeat; it is another order, where there is another.
         """
         order = list(range(1, self.candidate_count + 1))
         seed = f"{reviewer_id}:{self.document_id}:{self.pk}"
-        random.Random(seed).shuffle(order)  # noqa: S311 -- a fair order, not a secret
+        draw = random.Random(seed)  # noqa: S311 -- a fair order, not a secret
+        draw.shuffle(order)
+        first = list(order)
+        while again and len(order) > 1 and order == first:
+            draw.shuffle(order)
         return order
 
 

@@ -1,4 +1,4 @@
-"""The controlled vocabulary, and the snapshots of it that models were shown."""
+"""The controlled vocabulary, the snapshots of it that models were shown, and its history."""
 
 from __future__ import annotations
 
@@ -6,17 +6,45 @@ import hashlib
 import json
 from typing import Any
 
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower, Trim
+from django.utils.translation import gettext_lazy as _
 
 from .project import Project
+
+MOST_MERGES = 100  # in a chain; more is a circle, which the pipeline refuses to make
 
 
 class TagQuerySet(models.QuerySet["Tag"]):
     def active(self) -> TagQuerySet:
         """Those a model may answer with: neither retired nor merged into another."""
         return self.filter(retired_at=None, merged_into=None)
+
+    def ends(self) -> dict[int, int]:
+        """Of the tags here that were merged: by their ids, the ids where the chains end.
+
+        Old decisions are read through this mapping; they are never rewritten.
+        """
+        merged: dict[int, int] = {}
+        found = self.filter(merged_into__isnull=False)
+        ahead = {pk: into for pk, into in found.values_list("pk", "merged_into") if into}
+        while ahead:
+            merged |= ahead
+            further = Tag.objects.filter(pk__in=ahead.values(), merged_into__isnull=False)
+            onwards = further.values_list("pk", "merged_into")
+            ahead = {pk: into for pk, into in onwards if into and pk not in merged}
+        return {pk: end_of(pk, merged) for pk in merged}
+
+
+def end_of(pk: int, merged: dict[int, int]) -> int:
+    """Where the chain from this tag ends; `merged`: into which ids they were merged, by id."""
+    for _step in range(MOST_MERGES):
+        if pk not in merged:
+            break
+        pk = merged[pk]
+    return pk
 
 
 class Tag(models.Model):
@@ -31,6 +59,14 @@ class Tag(models.Model):
     retired_at = models.DateTimeField(null=True, blank=True)
     merged_into = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="merged_from"
+    )
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text="The broader tag, for people and files; models are not told.",
     )
 
     objects = TagQuerySet.as_manager()
@@ -53,6 +89,11 @@ class Tag(models.Model):
                 name="tag_name_trimmed",
                 condition=Q(name=Trim("name")) & ~Q(name=""),
                 violation_error_message="A name is not empty and has no spaces at its ends.",
+            ),
+            models.CheckConstraint(
+                name="tag_not_into_itself",
+                condition=Q(merged_into=None) | ~Q(merged_into=F("id")),
+                violation_error_message="A tag is not merged into itself.",
             ),
         ]
 
@@ -101,3 +142,70 @@ class VocabularyVersion(models.Model):
             project=project, sha256=sha256, defaults={"tags": tags}
         )
         return version
+
+
+class Verb(models.TextChoices):
+    """What a curator does to the tag list."""
+
+    ADD = "add", _("Added")
+    DESCRIBE = "describe", _("Described")
+    RENAME = "rename", _("Renamed")
+    MERGE = "merge", _("Merged")
+    SPLIT = "split", _("Split")
+    RETIRE = "retire", _("Retired")
+    RESTORE = "restore", _("Restored")
+    IMPORT = "import", _("Imported")
+    REVERT = "revert", _("Reverted")
+
+
+class VocabularyChange(models.Model):
+    """One act on the tag list, with what it did to each tag: never changed, only added."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="changes")
+    verb = models.CharField(max_length=10, choices=Verb.choices)
+    curator = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Empty for a command on the server.",
+    )
+    version = models.ForeignKey(
+        VocabularyVersion,
+        on_delete=models.PROTECT,
+        related_name="changes",
+        help_text="What models are shown since.",
+    )
+    reverts = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="reverted_by"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "-id"], name="vocabulary_change_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.get_verb_display()}, {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class TagChange(models.Model):
+    """What an act did to one tag.
+
+    `before` and `after` as pipeline/vocabulary.py's Fields:
+    `{"name": …, "description": …, "not_for": …, "synonyms": […], "retired": false,
+    "merged_into": null or a number, "parent": null or a number}`; before is null for a new tag.
+    """
+
+    change = models.ForeignKey(VocabularyChange, on_delete=models.CASCADE, related_name="tags")
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="changes")
+    before = models.JSONField(null=True)
+    after = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["change", "tag"], name="tag_changed_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tag}: {self.change}"

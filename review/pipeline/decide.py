@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,25 +21,33 @@ from review.models import (
     DocumentState,
     Project,
     Proposal,
+    Purpose,
+    Repeat,
     SkipReason,
     Standing,
     Tag,
 )
 from review.models.decision import REVIEWS
-from review.models.document import FREE
 
-from .queue import lease_to
+from . import repeat
+from .close import close, hold, reopen
+from .queue import hold_beside, lease_to, stored_uuid
+from .refusal import Conflict, check_set
 
 LONGEST = 24 * 60 * 60 * 1000  # milliseconds; a page left open overnight says nothing more
 MOST_UNDONE = 20  # how far back a reviewer can go
 
 
-class Conflict(Exception):
-    """The act does not fit the document as it now is; nothing was changed. Says why."""
-
-
-class NotATagSet(ValueError):
-    """The corrected set cannot be one; says why. Nothing was changed."""
+# Plain SQL, because every pick waits for it.
+TAKE = """
+UPDATE review_document
+SET lease_token = NULL, lease_holder_id = NULL, lease_started_at = NULL, lease_expires_at = NULL,
+    reviews = reviews + %(counts)s,
+    state = CASE WHEN reviews + %(counts)s >= %(needed)s THEN 'reviewed' ELSE 'ready' END
+WHERE id = %(document)s AND state = 'ready'
+  AND lease_token = %(lease)s AND lease_holder_id = %(reviewer)s
+RETURNING reviews
+"""
 
 
 @dataclass(frozen=True)
@@ -68,15 +76,7 @@ def correct(page: Page, tags: Sequence[Tag]) -> Decision:
 
     Raises NotATagSet for none, too many, a repeat, or a tag that is not to be used any more.
     """
-    project = page.proposal.document.project
-    if not 1 <= len(tags) <= project.max_tags:
-        told = _("A document gets 1 to %(most)d tags, not %(given)d.")
-        raise NotATagSet(told % {"most": project.max_tags, "given": len(tags)})
-    if len(set(tags)) != len(tags):
-        raise NotATagSet(_("A tag can be given once."))
-    for tag in tags:
-        if tag.project_id != project.pk or tag.retired_at or tag.merged_into_id:
-            raise NotATagSet(_("“%(tag)s” is not in the vocabulary any more.") % {"tag": tag})
+    check_set(page.proposal.document.project, tags)
     for candidate in page.proposal.candidates.prefetch_related("placed_tags__tag"):
         if set(candidate.tags) == set(tags):
             return _decide(page, DecisionKind.PICK, candidate=candidate)
@@ -96,34 +96,24 @@ def skip(page: Page, reason: SkipReason, note: str = "") -> Decision:
 @transaction.atomic
 def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: object) -> Decision:
     document = page.proposal.document
-    changes: dict[str, object] = {}
-    if kind in REVIEWS:
-        needed = document.project.reviews_needed
-        changes["reviews"] = F("reviews") + 1
-        changes["state"] = Case(
-            When(reviews__gte=needed - 1, then=Value(DocumentState.REVIEWED)),
-            default=Value(DocumentState.READY),
-        )
+    test = None
     # The row of the document is where two decisions meet: one of them finds it changed.
-    held = Document.objects.filter(
-        pk=document.pk,
-        state=DocumentState.READY,
-        lease_token=page.lease,
-        lease_holder=page.reviewer,
-    )
-    if not page.proposal.current or not held.update(**FREE, **changes):
+    reviews = _take(page, counts=kind in REVIEWS)
+    if reviews is None:
         # A repeated POST ends here too: the first one has given the lease back.
         stored = Decision.objects.filter(key=page.key).first()
         if stored is not None:
             return _same(stored, page, kind, what.get("candidate"))
-        raise Conflict(_why_not(document, page.reviewer))
+        test = repeat.take(page.reviewer, page.proposal, page.lease)
+        if test is None:
+            raise Conflict(_why_not(document, page.reviewer))
     decision = Decision.objects.create(
         document=document,
         reviewer=page.reviewer,
         kind=kind,
         proposal=page.proposal,
-        shown=page.proposal.order_for(page.reviewer.pk),
-        milliseconds=_since(document),
+        shown=page.proposal.order_for(page.reviewer.pk, again=test is not None),
+        milliseconds=_since(test or document),
         key=page.key,
         **what,
     )
@@ -132,8 +122,39 @@ def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: ob
             DecisionTag(decision=decision, tag=tag, position=position)
             for position, tag in enumerate(tags, start=1)
         )
-    Standing.objects.create(document=document, reviewer=page.reviewer, decision=decision)
+    Standing.objects.create(
+        document=document,
+        reviewer=page.reviewer,
+        decision=decision,
+        purpose=Purpose.REVIEW if test is None else Purpose.REPEAT,
+    )
+    if test is not None:
+        repeat.answer(test, decision)
+    elif kind in REVIEWS:
+        repeat.plan(decision, document.project)
+        if reviews is not None and reviews >= max(2, document.project.reviews_needed):
+            close(document)
     return decision
+
+
+def _take(page: Page, counts: bool) -> int | None:
+    """Give the lease back together with the review; returns the document's reviews now.
+
+    None, and no change, when the lease is lost or the proposal is not current any more.
+    """
+    if not page.proposal.current:
+        return None
+    values = {
+        "counts": int(counts),
+        "needed": page.proposal.document.project.reviews_needed,
+        "document": page.proposal.document_id,
+        "lease": stored_uuid(page.lease),
+        "reviewer": page.reviewer.pk,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE, values)
+        rows = cursor.fetchall()
+    return int(rows[0][0]) if rows else None
 
 
 def _same(stored: Decision, page: Page, kind: DecisionKind, candidate: object) -> Decision:
@@ -146,33 +167,35 @@ def _same(stored: Decision, page: Page, kind: DecisionKind, candidate: object) -
 
 
 @transaction.atomic
-def undo(reviewer: User, project: Project, key: uuid.UUID) -> Decision | None:
+def undo(
+    reviewer: User, project: Project, key: uuid.UUID, page: uuid.UUID | None = None
+) -> Decision | None:
     """Take back the reviewer's last decision that stands; returns the decision taken back.
 
-    Its document is open again, and leased to them unless somebody else holds it by now. None
-    when there is nothing to take back: no decision stands among the last 20. Undoing
-    appends: the decision stays, and the next export knows that it does not count.
+    Its document is open again, and leased to them unless somebody else holds it by now; one
+    that a curator has settled stays so. None when there is nothing to take back: no decision
+    stands among the last 20. What they settled as a curator is not taken back here. Undoing
+    appends: the decision stays, and the next export knows that it does not count. `page` is
+    the lease of the document on the page: that one comes next.
     """
     repeated = Decision.objects.filter(key=key, reviewer=reviewer).first()
     if repeated is not None:
         return repeated.undoes
     recent = Decision.objects.filter(
         reviewer=reviewer, document__project=project, undoes=None
-    ).select_related("standing")
-    last = recent.order_by("-pk")[:MOST_UNDONE]
+    ).exclude(kind=DecisionKind.SETTLE)
+    last = recent.select_related("standing").order_by("-pk")[:MOST_UNDONE]
     target = next((decision for decision in last if hasattr(decision, "standing")), None)
-    # Of two undos at once, one deletes the row.
-    if target is None or not Standing.objects.filter(decision=target).delete()[0]:
+    if target is None:
         return None
-    documents = Document.objects.filter(pk=target.document_id)
-    if target.kind in REVIEWS:
-        documents.update(
-            reviews=F("reviews") - 1,
-            state=Case(
-                When(state=DocumentState.REVIEWED, then=Value(DocumentState.READY)),
-                default=F("state"),
-            ),
-        )
+    hold(target.document_id)
+    # Of two undos at once, one deletes the row.
+    if not Standing.objects.filter(decision=target).delete()[0]:
+        return None
+    tested = target.standing.purpose == Purpose.REPEAT
+    if target.kind in REVIEWS and not tested:
+        Document.objects.filter(pk=target.document_id).update(reviews=F("reviews") - 1)
+        reopen(target.document)
     Decision.objects.create(
         document=target.document,
         reviewer=reviewer,
@@ -181,14 +204,18 @@ def undo(reviewer: User, project: Project, key: uuid.UUID) -> Decision | None:
         milliseconds=0,
         key=key,
     )
-    lease_to(target.document_id, reviewer)
-    target.document.refresh_from_db()
+    if tested:
+        target.document = repeat.give_again(target)
+    else:
+        lease_to(target.document_id, reviewer)
+        target.document.refresh_from_db()
+    hold_beside(target.document_id, page or key, project, reviewer)
     return target
 
 
-def _since(document: Document) -> int:
+def _since(held: Document | Repeat) -> int:
     """Milliseconds from the first sight of the document; read before its lease was given back."""
-    started = document.lease_started_at or timezone.now()
+    started = held.lease_started_at or timezone.now()
     passed = int((timezone.now() - started).total_seconds() * 1000)
     return min(max(passed, 0), LONGEST)
 
@@ -197,7 +224,7 @@ def _why_not(document: Document, reviewer: User) -> str:
     document.refresh_from_db()
     if Standing.objects.filter(document=document, reviewer=reviewer).exists():
         told = _("You have already decided on “%(title)s”. Your first choice stands.")
-    elif document.state == DocumentState.REVIEWED:
+    elif document.state in (DocumentState.REVIEWED, DocumentState.DISPUTED):
         told = _("“%(title)s” was finished by someone else meanwhile. Nothing was changed.")
     elif document.state != DocumentState.READY:
         told = _("The model is reading “%(title)s” again. Nothing was changed.")

@@ -132,17 +132,25 @@ def pause(troubles: int, asked_for: float | None = None) -> float:
     return backoff * random.uniform(0.75, 1.25)  # noqa: S311 -- as above
 
 
-def ask_again(documents: QuerySet[Document]) -> int:
+def ask_again(documents: QuerySet[Document], *, ready: bool = False) -> int:
     """Let the model read the failed ones of these once more; returns how many.
 
-    Those set aside at the door for their text (none, too long) would only fail again: they
-    stay as they are.
+    With `ready` also those that wait for a reviewer, have no review yet, and are in nobody's
+    hands. Their candidates stay until the new ones are there. What has reviews, and all that is
+    reviewed or disputed, stays as it is: reopen it first. Those set aside at the door for their
+    text (none, too long) would only fail again: they stay too.
     """
     failed = documents.filter(state=DocumentState.FAILED).defer("title")
     mendable = [document.pk for document in failed.iterator() if not problem_of(document.text)]
-    return Document.objects.filter(pk__in=mendable, state=DocumentState.FAILED).update(
-        state=DocumentState.WAITING, reason="", attempts=0, troubles=0, not_before=None
-    )
+    again = {"state": DocumentState.WAITING, "attempts": 0, "troubles": 0, "not_before": None}
+    again |= {"reason": "", **FREE}
+    asked = Document.objects.filter(pk__in=mendable, state=DocumentState.FAILED).update(**again)
+    if ready:
+        unseen = Document.objects.filter(
+            pk__in=documents.values("pk"), state=DocumentState.READY, reviews=0
+        )
+        asked += unseen.unleased(timezone.now()).update(**again)
+    return asked
 
 
 def _claim(document_id: int, token: uuid.UUID) -> Document | None:

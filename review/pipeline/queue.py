@@ -1,6 +1,6 @@
 """The reviewers' queue: who is handed which document next, and who holds what.
 
-The order, in one place (`in_order`): what a curator pinned; then what fewest people have
+The order, in one place (`CLAIM`): what a curator pinned; then what fewest people have
 decided on; then where the candidates disagree most, since there a pick says most; then what
 came first. Documents whose samples all agree come last.
 """
@@ -9,27 +9,43 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef
+from django.db import connection
 from django.utils import timezone
 
-from review.models import Document, DocumentState, Project, Standing
-from review.models.document import FREE, DocumentQuerySet
+from review.models import Document, DocumentState, Project
+from review.models.document import FREE
 
-TRIED_AT_ONCE = 20  # ids read before the next look; others may win some of them meanwhile
-
-
-def in_order(documents: DocumentQuerySet) -> DocumentQuerySet:
-    """The order of the queue. The index `document_queue` has these columns: keep them alike."""
-    return documents.order_by("-pinned", "reviews", "-disagreement", "pk")
-
-
-def open_to(project: Project, reviewer: User) -> DocumentQuerySet:
-    """The documents that still want a decision, and have none from this reviewer."""
-    own = Standing.objects.filter(document=OuterRef("pk"), reviewer=reviewer)
-    return project.documents.filter(~Exists(own), state=DocumentState.READY)
+# Plain SQL, because every pick waits for it: one statement takes the first free document. Of
+# many at once each gets another: PostgreSQL passes over the rows that are just being taken,
+# SQLite lets one write at a time. The index `document_queue` has the columns of the order.
+CLAIM = """
+UPDATE review_document
+SET lease_token = %(token)s, lease_holder_id = %(reviewer)s,
+    lease_started_at = %(now)s, lease_expires_at = %(end)s
+WHERE id = (
+    SELECT id FROM review_document AS free
+    WHERE project_id = %(project)s AND state = 'ready' AND id <> %(after)s
+      AND (lease_expires_at IS NULL OR lease_expires_at <= %(now)s)
+      AND NOT EXISTS (
+          SELECT 1 FROM review_standing
+          WHERE document_id = free.id AND reviewer_id = %(reviewer)s
+      )
+    ORDER BY pinned DESC, reviews, disagreement DESC, id
+    LIMIT 1 {skip_locked}
+)
+RETURNING id, project_id, external_id, title, markup, source, characters, html, html_version,
+          state, pinned, reviews, disagreement,
+          lease_token, lease_holder_id, lease_started_at, lease_expires_at,
+          EXISTS (
+              SELECT 1 FROM review_document AS held
+              WHERE lease_token = %(holding)s AND lease_holder_id = %(reviewer)s
+                AND state = 'ready' AND lease_expires_at > %(now)s
+          ) AS still_held
+"""
 
 
 def held_by(project: Project, reviewer: User) -> list[Document]:
@@ -49,44 +65,63 @@ def claim_next(project: Project, reviewer: User, after: int | None = None) -> Do
     for document in held_by(project, reviewer):
         if document.pk != after:
             return document
-    return claim_another(project, reviewer)
+    return claim_beside(project, reviewer, uuid.uuid4(), after)[0]
 
 
-def claim_another(project: Project, reviewer: User) -> Document | None:
-    """Lease the first free document to the reviewer, whatever they hold already."""
-    at_once = 1  # nearly always the first is won; where many reach for it, look further
-    while True:
-        free = in_order(open_to(project, reviewer).unleased(timezone.now()))
-        documents = list(free.defer("text")[:at_once])
-        for document in documents:
-            if _lease(document, reviewer):
-                return document
-        if len(documents) < at_once:
-            return None
-        at_once = TRIED_AT_ONCE
+def claim_beside(
+    project: Project, reviewer: User, holding: uuid.UUID, after: int | None = None
+) -> tuple[Document | None, bool]:
+    """Lease one more document beside the one that the reviewer holds under the lease `holding`.
+
+    It comes without its text. Also says whether they do hold the other still; when there is
+    nothing to lease, it is not known. A document does not follow itself: it is not `after`.
+    """
+    now = timezone.now()
+    values = {
+        "token": stored_uuid(uuid.uuid4()),
+        "holding": stored_uuid(holding),
+        "now": connection.ops.adapt_datetimefield_value(now),
+        "end": connection.ops.adapt_datetimefield_value(now + lease_time()),
+        "project": project.pk,
+        "reviewer": reviewer.pk,
+        "after": after or 0,
+    }
+    skip_locked = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    claimed = list(Document.objects.raw(CLAIM.format(skip_locked=skip_locked), values))
+    if not claimed:
+        return None, False
+    return claimed[0], bool(claimed[0].still_held)  # type: ignore[attr-defined]
+
+
+def stored_uuid(value: uuid.UUID) -> Any:
+    """The UUID as this database stores it: SQLite has no type for it."""
+    return Document._meta.get_field("lease_token").get_db_prep_value(value, connection)
 
 
 def lease_to(number: int, reviewer: User) -> bool:
-    """Lease this very document, if it is free."""
-    document = Document.objects.defer("text").get(pk=number)
-    return _lease(document, reviewer)
-
-
-def _lease(document: Document, reviewer: User) -> bool:
-    """One conditional UPDATE on a lease that is free: of many at once, exactly one wins."""
+    """Lease this very document, if it is free: one conditional UPDATE, of many one wins."""
     now = timezone.now()
-    lease = {
-        "lease_token": uuid.uuid4(),
-        "lease_holder": reviewer,
-        "lease_started_at": now,
-        "lease_expires_at": now + lease_time(),
-    }
-    free = Document.objects.filter(pk=document.pk, state=DocumentState.READY).unleased(now)
-    if not free.update(**lease):
-        return False
-    for name, value in lease.items():
-        setattr(document, name, value)
-    return True
+    free = Document.objects.filter(pk=number, state=DocumentState.READY).unleased(now)
+    return bool(
+        free.update(
+            lease_token=uuid.uuid4(),
+            lease_holder=reviewer,
+            lease_started_at=now,
+            lease_expires_at=now + lease_time(),
+        )
+    )
+
+
+def hold_beside(document: int, page: uuid.UUID, project: Project, reviewer: User) -> None:
+    """Of what the reviewer holds beside this document keep one, and give the rest back.
+
+    The one that is kept is what was on the page (by its lease), else the first.
+    """
+    others = [other for other in held_by(project, reviewer) if other.pk != document]
+    others.sort(key=lambda other: other.lease_token != page)
+    surplus = [other.pk for other in others[1:]]
+    if surplus:
+        Document.objects.filter(pk__in=surplus, lease_holder=reviewer).update(**FREE)
 
 
 def renew(reviewer: User, lease: uuid.UUID) -> bool:
@@ -109,19 +144,3 @@ def release(reviewer: User, lease: uuid.UUID) -> None:
 
 def lease_time() -> datetime.timedelta:
     return datetime.timedelta(minutes=settings.LEASE_MINUTES)
-
-
-def settle_counts(project: Project) -> tuple[int, int]:
-    """Open or close documents by the reviews that are needed now; returns how many of each.
-
-    After `reviews_needed` was raised or lowered. It may run at any time, and changes nothing
-    where all is in order.
-    """
-    documents = project.documents
-    closed = documents.filter(
-        state=DocumentState.READY, reviews__gte=project.reviews_needed
-    ).update(state=DocumentState.REVIEWED, **FREE)
-    opened = documents.filter(
-        state=DocumentState.REVIEWED, reviews__lt=project.reviews_needed
-    ).update(state=DocumentState.READY)
-    return opened, closed

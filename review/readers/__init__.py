@@ -1,17 +1,27 @@
-"""Bytes → documents. Each reader yields `Incoming`, one at a time, and knows no database."""
+"""Bytes → documents. Each reader yields `Incoming`, one at a time, and knows no database.
+
+No input makes a reader raise, but a file that cannot be read at all (OSError), or an archive that
+is refused as a whole (Refused). What cannot become a document is yielded with its problem.
+Each holds one row at a time: memory does not grow with the input.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+LONGEST = 8_000_000  # bytes of a row or a file that are read; a longer one is a problem
+
 
 @dataclass(frozen=True)
 class Incoming:
-    """One document on its way in.
+    """One document on its way in, or why there is none.
 
+    external_id: "" only where a problem hides it.
     problem: "" or why its text could not be read, in a sentence; the text is then empty.
     markup: "markdown", or "plain" for a text that is shown as it is.
+    line: where its row begins, from 1; 0 where there are no lines.
+    field: what of the row the problem is about: id, title, text or source; "" for all of it.
     """
 
     external_id: str
@@ -20,6 +30,12 @@ class Incoming:
     source: str = ""
     problem: str = ""
     markup: str = "markdown"
+    line: int = 0
+    field: str = ""
+
+
+class Refused(Exception):
+    """Nothing of this input is read; the one sentence says why."""
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -31,6 +47,10 @@ def decode(data: bytes) -> tuple[str, str]:
     if "\0" in text:
         return "", f"This is not text: character {text.index(chr(0)) + 1} is a NUL."
     return text, ""
+
+
+def too_long(most_bytes: int) -> str:
+    return f"This has more than {most_bytes / 1e6:g} MB: it was not read."
 
 
 def first_heading(text: str) -> str:

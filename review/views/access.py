@@ -6,13 +6,24 @@ from typing import cast
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 
-from review.models import Candidate, Document, Project, Proposal
+from review.models import Candidate, Document, Membership, Project, Proposal, Role
 
-# Long columns that no decision needs.
-UNREAD = ["user_message", "calls", "document__text", "document__html"]
+# What a decision needs of a proposal: every pick reads it.
+READ = [
+    "current",
+    "candidate_count",
+    "document__lease_started_at",
+    "document__project__name",
+    "document__project__guidelines",
+    "document__project__max_tags",
+    "document__project__reviews_needed",
+    "document__project__repeat_share",
+]
 
 
 def signed_in(request: HttpRequest) -> User:
@@ -20,23 +31,40 @@ def signed_in(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def project_of(user: User) -> Project:
-    """The project that the user works in: the first they are a member of.
+def by_entry(user: User) -> QuerySet[Membership]:
+    """The user's memberships, with that project first which they entered last."""
+    lately = F("entered_at").desc(nulls_last=True)
+    return user.memberships.select_related("project").order_by(lately, "project_id")
 
-    Raises PermissionDenied for someone who is a member of none.
+
+def membership_of(user: User) -> Membership | None:
+    """Where the user works, and as what: the project they entered last, else their first."""
+    return by_entry(user).first()
+
+
+def project_of(user: User, least: Role = Role.REVIEWER) -> Project:
+    """The project that the user works in, where they have at least this role.
+
+    Raises PermissionDenied for someone whose role is another, or who is a member of none.
     """
-    membership = user.memberships.select_related("project").order_by("project_id").first()
+    membership = membership_of(user)
     if membership is None:
         raise PermissionDenied(
-            "You are not a member of a project yet. Ask its owner to add you under “Memberships”."
+            _("You are not a member of a project yet. Ask its owner to add you.")
         )
+    if not Role(membership.role).covers(least):
+        if least == Role.CURATOR:
+            told = _("This page is for curators. Ask the owner of the project to make you one.")
+        else:
+            told = _("This page is for owners. Ask the owner of the project to make you one.")
+        raise PermissionDenied(told)
     return membership.project
 
 
 def candidate_for(user: User, candidate_id: int) -> Candidate:
     """The candidate, if it belongs to a project of the user; else 404, as if it were not there."""
-    unread = [f"proposal__{name}" for name in UNREAD]
-    candidates = Candidate.objects.select_related("proposal__document__project").defer(*unread)
+    read = [f"proposal__{name}" for name in READ]
+    candidates = Candidate.objects.select_related("proposal__document__project").only(*read)
     return get_object_or_404(
         candidates, pk=candidate_id, proposal__document__project__memberships__user=user
     )
@@ -44,7 +72,7 @@ def candidate_for(user: User, candidate_id: int) -> Candidate:
 
 def proposal_for(user: User, proposal_id: int) -> Proposal:
     """The proposal, if it belongs to a project of the user; else 404."""
-    proposals = Proposal.objects.select_related("document__project").defer(*UNREAD)
+    proposals = Proposal.objects.select_related("document__project").only(*READ)
     return get_object_or_404(proposals, pk=proposal_id, document__project__memberships__user=user)
 
 

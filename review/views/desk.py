@@ -16,11 +16,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
-from review.models import Decision, Document, Project, SkipReason, Standing, Tag
-from review.pipeline import progress
+from review.models import (
+    Decision,
+    Document,
+    DocumentState,
+    Project,
+    Purpose,
+    SkipReason,
+    Standing,
+    Tag,
+)
+from review.models.key import key_in
+from review.pipeline import progress, repeat
 from review.pipeline.decide import (
-    Conflict,
-    NotATagSet,
     Page,
     correct,
     none_fits,
@@ -28,11 +36,12 @@ from review.pipeline.decide import (
     skip,
     undo,
 )
-from review.pipeline.queue import claim_another, claim_next, held_by
-from review.pipeline.render import is_cut
-from review.pipeline.render import shown as html_of
+from review.pipeline.queue import claim_beside, claim_next, held_by
+from review.pipeline.refusal import Conflict, NotATagSet
+from review.pipeline.sheet import sheet
 
 from .access import candidate_for, project_of, proposal_for, signed_in
+from .notes import noted_tags
 from .shown import shown_candidates
 
 
@@ -48,7 +57,7 @@ class HtmxHttpRequest(HttpRequest):
 def queue(request: HtmxHttpRequest) -> HttpResponse:
     user = signed_in(request)
     project = project_of(user)
-    return desk(request, project, claim_next(project, user))
+    return desk(request, project, next_for(project, user))
 
 
 @require_safe
@@ -58,8 +67,7 @@ def following(request: HtmxHttpRequest) -> HttpResponse:
     """The document that will come after the one on the page, leased already; 204 without one."""
     user = signed_in(request)
     project = project_of(user)
-    after = request.GET.get("after", "")
-    document = claim_next(project, user, after=int(after) if after.isdecimal() else None)
+    document = claim_next(project, user, after=key_in(request.GET.get("after", "")))
     if document is None:
         return HttpResponse(status=204)
     return desk(request, project, document)
@@ -111,13 +119,16 @@ def take_back(request: HtmxHttpRequest) -> HttpResponse:
     """Undo: the last decision that stands is taken back, and its document comes again."""
     user = signed_in(request)
     project = project_of(user)
-    undone = undo(user, project, lease_and_key(request)[1])
+    lease, key = lease_and_key(request)
+    undone = undo(user, project, key, page=lease)
     if undone is None:
         notice = _("There is nothing to take back.")
         return desk(request, project, claim_next(project, user), notice=notice)
     document = undone.document
     if document.lease_holder_id != user.pk:
         notice = _("Taken back. Someone else is reading the document just now.")
+        if document.state in (DocumentState.REVIEWED, DocumentState.DISPUTED):
+            notice = _("Taken back. The document is done without it.")
         return desk(request, project, claim_next(project, user), notice=notice, undone=undone)
     return desk(request, project, document, undone=undone)
 
@@ -164,25 +175,38 @@ def act(request: HtmxHttpRequest, page: Page, verb: Callable[[], Decision]) -> H
     except Conflict as conflict:
         return desk(request, project, claim_next(project, user), notice=str(conflict), status=409)
     except NotATagSet as problem:
-        held = [one for one in held_by(project, user) if one.pk == page.proposal.document_id]
-        document = held[0] if held else claim_next(project, user)
+        held = [one for one in held_by(project, user) if one.lease_token == page.lease]
+        document = held[0] if held else repeat.held(user, page.lease)
+        document = document or claim_next(project, user)
         return desk(request, project, document, notice=str(problem), status=422)
     if not request.htmx:
         return redirect("queue")
+    if "prefetched" not in request.POST:
+        return desk(request, project, next_for(project, user))
+    prefetched = posted_uuid(request, "prefetched")
+    following, still_held = claim_beside(project, user, prefetched)
+    if still_held or repeat.held(user, prefetched):
+        following = repeat.instead_of(following, project, user, prefetched) or following
+        return saved(request, project, following)
     held = held_by(project, user)
-    if held and request.POST.get("prefetched") == str(held[0].lease_token):
-        return saved(request, project, held)
-    return desk(request, project, held[0] if held else claim_another(project, user))
+    if len(held) == 1 and held[0].lease_token == prefetched:
+        return saved(request, project, None)  # there was nothing more to lease
+    return desk(request, project, held[0] if held else None)
 
 
-def saved(request: HtmxHttpRequest, project: Project, held: list[Document]) -> HttpResponse:
+def next_for(project: Project, user: User) -> Document | None:
+    """The next document of the queue, or a repeat in its place."""
+    document = claim_next(project, user)
+    return repeat.instead_of(document, project, user) or document
+
+
+def saved(request: HtmxHttpRequest, project: Project, following: Document | None) -> HttpResponse:
     """For a page that has the next document already: the bar moved on, and the one to follow.
 
     The page puts what it has prefetched in place when it hears `desk:saved`; the document in
     this answer is the next to be kept in store.
     """
     user = signed_in(request)
-    following = held[1] if len(held) > 1 else claim_another(project, user)
     context: dict[str, Any] = {"document": None}
     if following is not None:
         context = document_context(user, project, following)
@@ -213,7 +237,8 @@ def desk(
         "progress": progress.of(project, user),
     }
     if document is None:
-        context["can_undo"] = Standing.objects.filter(reviewer=user).exists()
+        own = Standing.objects.filter(reviewer=user).exclude(purpose=Purpose.FINAL)
+        context["can_undo"] = own.exists()
         context["waiting"] = progress.why_empty(project, user)
     else:
         context |= document_context(user, project, document)
@@ -223,14 +248,14 @@ def desk(
 
 def document_context(user: User, project: Project, document: Document) -> dict[str, Any]:
     """What the page needs of one document that is leased to the user."""
-    proposal = document.proposals.defer("user_message", "calls").get(current=True)
+    proposal, candidates = shown_candidates(document, user)
     return {
         "project": project,
         "document": document,
         "proposal": proposal,
-        "body": html_of(document),
-        "body_cut": is_cut(document),
-        "candidates": shown_candidates(proposal, user),
+        "sheet": sheet(document, proposal, fold=True),
+        "candidates": candidates,
+        "note_tags": noted_tags(candidates),
         "proposal_note": proposal.note,
         "lease": document.lease_token,
         "idempotency_key": uuid.uuid4(),

@@ -8,8 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from review.pipeline.render import is_cut
-from review.pipeline.render import shown as html_of
+from review.pipeline.sheet import sheet
 from review.pipeline.tags_out import final_tags
 from review.writers.expected_json import expected
 
@@ -21,14 +20,25 @@ from .access import document_for, signed_in
 @never_cache
 def page(request: HttpRequest, external_id: str) -> HttpResponse:
     document = document_for(signed_in(request), external_id)
+    proposal = document.proposals.filter(current=True).defer("calls").first()
+    tags = final_tags(document)
     context = {
         "project": document.project,
         "document": document,
-        "body": html_of(document),
-        "body_cut": is_cut(document),
-        "tags": final_tags(document),
+        "sheet": sheet(document, proposal, fold=False),
+        "tags": tags,
+        "note_tags": tags,
     }
     return render(request, "review/look.html", context)
+
+
+@require_safe
+@login_required
+@never_cache
+def raw(request: HttpRequest, external_id: str) -> HttpResponse:
+    """The text, to the character, as it is stored."""
+    document = document_for(signed_in(request), external_id)
+    return render(request, "review/raw.html", {"project": document.project, "document": document})
 
 
 @require_safe

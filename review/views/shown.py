@@ -5,8 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
+from django.db import connection
 
-from review.models import CandidateTag, Proposal, Tag
+from review.models import Document, Proposal, Tag
+
+Said = tuple[int, str, str, str, bool]  # of a tag: number, name, description, not_for, retired
+
+# Plain SQL, because every pick waits for it.
+CANDIDATES = """
+SELECT proposal.id, proposal.note, proposal.candidate_count, proposal.document_cut,
+       proposal.prompt_version,
+       CASE WHEN proposal.document_cut AND candidate.rank = 1 AND placed.position = 1
+            THEN proposal.user_message ELSE '' END,
+       candidate.id, candidate.rank, tag.merged_into_id,
+       tag.number, tag.name, tag.description, tag.not_for, tag.retired_at IS NOT NULL
+FROM review_proposal AS proposal
+JOIN review_candidate AS candidate ON candidate.proposal_id = proposal.id
+JOIN review_candidatetag AS placed ON placed.candidate_id = candidate.id
+JOIN review_tag AS tag ON tag.id = placed.tag_id
+WHERE proposal.document_id = %s AND proposal.current
+ORDER BY candidate.rank, placed.position
+"""
 
 
 @dataclass(frozen=True)
@@ -16,6 +35,7 @@ class ShownTag:
     description: str
     not_for: str
     common: bool  # in every candidate of the page: nothing to choose between
+    retired: bool = False  # still to be picked, but no longer to be given
 
 
 @dataclass(frozen=True)
@@ -25,20 +45,67 @@ class ShownCandidate:
     tags: list[ShownTag]
 
 
-def shown_candidates(proposal: Proposal, reviewer: User) -> list[ShownCandidate]:
-    """The candidates in the order in which this reviewer sees them."""
-    placed = CandidateTag.objects.filter(candidate__proposal=proposal)
+def shown_candidates(document: Document, reviewer: User) -> tuple[Proposal, list[ShownCandidate]]:
+    """The document's current proposal, and its candidates as this reviewer sees them, in order.
+
+    A tag that was merged since is shown as the one that it became; of sets that have become
+    equal by it the best-ranked one is shown. (Pairs of such sets teach nothing: pipeline/pair.)
+    The proposal has its id, its note, its number of candidates, and, if the model read only a
+    part of the document, what it was sent. Raises Proposal.DoesNotExist when there is none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(CANDIDATES, [document.pk])
+        rows = cursor.fetchall()
+    if not rows:
+        raise Proposal.DoesNotExist(f"Document {document.pk} has no current proposal.")
+    number, note, count, cut, version, message = rows[0][:6]
+    proposal = Proposal(
+        id=number,
+        document_id=document.pk,
+        note=note,
+        candidate_count=count,
+        document_cut=cut,
+        prompt_version=version,
+        user_message=message,
+    )
     ids: dict[int, int] = {}  # by rank
-    sets: dict[int, list[Tag]] = {}
-    for place in placed.select_related("candidate", "tag").order_by("position"):
-        ids[place.candidate.rank] = place.candidate_id
-        sets.setdefault(place.candidate.rank, []).append(place.tag)
+    sets: dict[int, list[Said]] = {}  # by rank
+    merged = {row[8] for row in rows} - {None}
+    became = what_became(merged) if merged else {}
+    for candidate, rank, into, *tag in (row[6:] for row in rows):
+        ids[rank] = candidate
+        placed = sets.setdefault(rank, [])
+        said = became[into] if into else (*tag[:4], bool(tag[4]))
+        if said not in placed:
+            placed.append(said)
+    if merged:
+        sets = without_equals(sets)
     common = set.intersection(*map(set, sets.values())) if len(sets) > 1 else set()
-    return [
-        ShownCandidate(ids[rank], str(place), [shown_tag(tag, common) for tag in sets[rank]])
-        for place, rank in enumerate(proposal.order_for(reviewer.pk), start=1)
+    order = proposal.order_for(reviewer.pk, again=document.again)
+    return proposal, [
+        ShownCandidate(ids[rank], str(place), [shown_tag(tag, tag in common) for tag in sets[rank]])
+        for place, rank in enumerate(filter(sets.__contains__, order), start=1)
     ]
 
 
-def shown_tag(tag: Tag, common: set[Tag]) -> ShownTag:
-    return ShownTag(tag.number, tag.name, tag.description, tag.not_for, tag in common)
+def shown_tag(said: Said, common: bool) -> ShownTag:
+    return ShownTag(*said[:4], common=common, retired=said[4])
+
+
+def what_became(merged: set[int]) -> dict[int, Said]:
+    """By the ids of tags that others were merged into: what stands at the end of the chain."""
+    ends = Tag.objects.filter(pk__in=merged).ends()
+    tags = Tag.objects.in_bulk({ends.get(pk, pk) for pk in merged})
+    found = {pk: tags[ends.get(pk, pk)] for pk in merged}
+    return {
+        pk: (tag.number, tag.name, tag.description, tag.not_for, tag.retired_at is not None)
+        for pk, tag in found.items()
+    }
+
+
+def without_equals(sets: dict[int, list[Said]]) -> dict[int, list[Said]]:
+    """Of sets with the same tags, the one with the best rank."""
+    first: dict[frozenset[Said], int] = {}
+    for rank in sorted(sets):
+        first.setdefault(frozenset(sets[rank]), rank)
+    return {rank: sets[rank] for rank in first.values()}

@@ -106,12 +106,14 @@ def prepare(documents: int, reviewers: int) -> list[str]:
     from django.core.management import call_command
     from django.db import connection
 
-    from review.models import Membership, Project
+    from review.models import DocumentState, Membership, Project, Tally
+    from review.models.document import FREE
     from tests.world import make_ready
 
     call_command("migrate", verbosity=0)
     project, _ = Project.objects.get_or_create(name="Bench")
-    make_ready(project, documents - project.documents.count(), TEXT)
+    project.documents.exclude(lease_token=None).update(**FREE)  # of a run before
+    make_ready(project, documents - Tally.objects.of(project)[DocumentState.READY], TEXT)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     sessions = []

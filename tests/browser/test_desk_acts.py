@@ -163,7 +163,9 @@ def test_a_skip_asks_for_its_reason(page: Page, live_server: LiveServer, project
     on_desk(page, "Document 2")
     assert last(DecisionKind.SKIP).skip_reason == SkipReason.LANGUAGE
     page.keyboard.press("s")
+    page.locator("#skip[open]").wait_for()
     page.keyboard.press("5")
+    expect(page.locator("#why")).to_be_focused()
     page.keyboard.type("12 pages of logs")
     page.keyboard.press("Enter")
     on_desk(page, "Document 3")

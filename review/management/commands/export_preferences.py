@@ -19,5 +19,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         for project in Project.objects.order_by("pk"):
+            same = 0
             for pair in pairs(project):
+                if pair.same_now:
+                    same += 1
+                    continue
                 self.stdout.write(preference_line(pair.messages, pair.chosen, pair.rejected))
+            if same:
+                told = f"{project}: {same} pairs left out, whose sides merges have made one set."
+                self.stderr.write(told)

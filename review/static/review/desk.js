@@ -69,6 +69,7 @@
       if (event.target.id === "skip" && event.target.open) {
         event.target.querySelector("button").focus({ preventScroll: true });
       }
+      if (event.target.closest(".doc, .fold")) reachScrollers(); // what was folded has a width now
     },
     true,
   );

@@ -12,15 +12,17 @@
   function search() {
     const wanted = field.value.toLowerCase();
     found = [];
-    const doc = document.querySelector(".doc");
-    if (wanted && doc) {
+    const docs = document.querySelectorAll(".doc"); // two, where the end is folded
+    if (wanted && docs.length) {
       // The text of neighbouring nodes is one text: a match may cross <b> or a coloured token.
-      const walk = document.createTreeWalker(doc, NodeFilter.SHOW_TEXT);
       const nodes = [];
       let text = "";
-      while (walk.nextNode()) {
-        nodes.push([text.length, walk.currentNode]);
-        text += walk.currentNode.data;
+      for (const doc of docs) {
+        const walk = document.createTreeWalker(doc, NodeFilter.SHOW_TEXT);
+        while (walk.nextNode()) {
+          nodes.push([text.length, walk.currentNode]);
+          text += walk.currentNode.data;
+        }
       }
       const low = text.toLowerCase();
       const same = low.length === text.length ? low : text; // rare letters change their length
@@ -56,6 +58,8 @@
       CSS.highlights.set("found-here", here ? new Highlight(here) : new Highlight());
     }
     if (!here) return;
+    let folded = here.startContainer.parentElement.closest("details:not([open])");
+    for (; folded; folded = folded.parentElement.closest("details:not([open])")) folded.open = true;
     const box = here.getBoundingClientRect();
     if (box.top < 80 || box.bottom > innerHeight - 220) scrollBy(0, box.top - innerHeight / 3);
   }

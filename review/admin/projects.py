@@ -1,0 +1,76 @@
+"""Projects, which their owners change, and accounts, which are the superusers'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.http import HttpRequest
+
+from review.models import Membership, Project, Role
+from review.pipeline.close import settle_counts
+
+from .site import InProject, asking, site
+
+
+class SuperusersOnly(admin.ModelAdmin):
+    """Whatever permissions somebody was once given by name."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return asking(request).is_superuser
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    has_change_permission = has_delete_permission = has_view_permission
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_module_permission(request)
+
+
+@admin.register(User, site=site)
+class Accounts(SuperusersOnly, UserAdmin):
+    pass
+
+
+@admin.register(Group, site=site)
+class Groups(SuperusersOnly, GroupAdmin):
+    pass
+
+
+class MembershipInline(admin.TabularInline):
+    """Owners choose their people on the desk's own page, which keeps a project its last owner."""
+
+    model = Membership
+    extra = 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return True  # where the project itself is to be seen
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return asking(request).is_superuser
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+
+@admin.register(Project, site=site)
+class ProjectAdmin(InProject):
+    list_display = ["name", "max_tags", "reviews_needed"]
+    inlines = [MembershipInline]
+    project = "pk"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return asking(request).is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.may(request, obj, Role.OWNER)
+
+    def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        opened, closed = settle_counts(obj)
+        if opened or closed:
+            told = f"{opened} documents were opened again, {closed} are done."
+            self.message_user(request, told)
