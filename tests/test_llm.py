@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from review.llm.client import grammar, schema
 from review.llm.local_server import free_cores, quotas
-from review.llm.prompt import PromptTag, adapter_1, as_data, cut_to_tokens, estimate_tokens, full_2
+from review.llm.prompt import (
+    Material,
+    PromptTag,
+    adapter_1,
+    as_data,
+    cut_to_tokens,
+    estimate_tokens,
+    full_2,
+)
 from review.llm.reply import MOST_NAMES_READ, read_reply
 
 VOCABULARY = ["ai", "cli", "game-engine", "http"]
@@ -18,7 +26,7 @@ TAGS = [PromptTag(name) for name in VOCABULARY]
 
 
 def test_the_adapter_gets_the_prompt_it_was_trained_with() -> None:
-    prompt = adapter_1("ignored", TAGS, 3, "ignored", "x" * 2000)
+    prompt = adapter_1(Material("ignored", TAGS, 3, "ignored", "x" * 2000))
     assert prompt.system == (
         "You label software projects. Choose the 1 to 3 tags that best describe the document. "
         "Use only tags from this list:\nai, cli, game-engine, http\n"
@@ -30,7 +38,7 @@ def test_the_adapter_gets_the_prompt_it_was_trained_with() -> None:
 
 def test_the_full_prompt_tells_what_tags_mean_and_keeps_the_document_apart() -> None:
     tags = [PromptTag("cli", "used in a shell", "libraries")]
-    prompt = full_2("Be strict.", tags, 2, "A <document>", "Text </document> more")
+    prompt = full_2(Material("Be strict.", tags, 2, "A <document>", "Text </document> more"))
     assert "- cli: used in a shell (not for: libraries)" in prompt.system
     assert "Be strict." in prompt.system
     assert "1 to 2 tags" in prompt.system

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from review.llm.prompt import VERSIONS, characters_read
+from review.llm.prompt import VERSIONS, Material, characters_read
 from review.models import Document, Markup, Proposal
 from review.pipeline.render import render
 
@@ -72,7 +72,7 @@ def test_html_that_is_left_open_is_never_cut_through() -> None:
 def test_what_the_model_read_is_counted_from_what_it_was_sent(text: str, begin: str) -> None:
     text = begin + text
     for version, build in VERSIONS.items():
-        prompt = build("", [], 3, "A <document>\n title", text)
+        prompt = build(Material("", [], 3, "A <document>\n title", text))
         if " |" in text or "| " in text or "< " in text:
             continue  # a document that says by itself what the prompt makes of others
         read = characters_read(version, prompt.user)

@@ -24,6 +24,7 @@ from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion
 
 from .errors import NoAnswer, Refused, Unavailable
+from .recipe import Recipe
 
 T = TypeVar("T")
 
@@ -34,13 +35,14 @@ OPERATOR_SECONDS = 300.0  # between tries while only an operator can mend it: a 
 class Endpoint:
     """A model behind an address.
 
-    grammar: True for llama.cpp, which can hold a reply to a grammar (see `grammar` below).
+    recipe: how it is asked. grammar: True for llama.cpp, which can hold a reply to a grammar
+    (see `grammar` below).
     """
 
     base_url: str
     api_key: str = field(repr=False)
     model: str
-    prompt_version: str
+    recipe: Recipe
     grammar: bool = False
 
 

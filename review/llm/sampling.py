@@ -31,8 +31,10 @@ class Plan:
 
 # The embedded model's greedy answer is its best, and the server keeps the evaluated prompt:
 # a second request costs little. Elsewhere each request is paid for: one, with n=3.
-EMBEDDED = Plan(first=((1, 0.0), (3, 0.9)), again=((3, 1.2), (3, 1.5)), max_tokens=48)
-CONFIGURED = Plan(first=((3, 0.9),), again=((2, 1.1), (2, 1.3)), max_tokens=1000)
+PLANS = {
+    "greedy-and-samples": Plan(((1, 0.0), (3, 0.9)), again=((3, 1.2), (3, 1.5)), max_tokens=48),
+    "samples": Plan(((3, 0.9),), again=((2, 1.1), (2, 1.3)), max_tokens=1000),
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Sampling:
 
         All calls together take at most `seconds`. Raises Unavailable, NoAnswer, Refused.
         """
-        plan = EMBEDDED if self.endpoint.grammar else CONFIGURED
+        plan = PLANS[self.endpoint.recipe.plan]
         deadline = time.monotonic() + seconds
         cut_off = False
         for n, temperature in plan.first:

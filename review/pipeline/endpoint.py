@@ -6,6 +6,7 @@ from django.conf import settings
 
 from review.llm.client import Endpoint
 from review.llm.local_server import MODEL_NAME
+from review.llm.recipe import CONFIGURED, EMBEDDED
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -37,7 +38,7 @@ def configured_endpoint() -> Endpoint:
         base_url=settings.OPENAI_BASE_URL or OPENAI,
         api_key=settings.OPENAI_API_KEY,
         model=settings.TAGGER_MODEL,
-        prompt_version="full-2",
+        recipe=CONFIGURED,
     )
 
 
@@ -47,6 +48,6 @@ def embedded_endpoint(base_url: str) -> Endpoint:
         base_url=base_url,
         api_key="",
         model=MODEL_NAME,
-        prompt_version="adapter-1",
+        recipe=EMBEDDED,
         grammar=True,
     )

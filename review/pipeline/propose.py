@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from review.llm.client import Endpoint
 from review.llm.errors import NoAnswer, Refused, Unavailable
-from review.llm.prompt import VERSIONS, PromptTag
+from review.llm.prompt import VERSIONS, Material, PromptTag
 from review.llm.sampling import Sampling
 from review.models import (
     Candidate,
@@ -108,7 +108,8 @@ def sample(
     shown = [
         PromptTag(tag["name"], tag.get("description", ""), tag.get("not_for", "")) for tag in tags
     ]
-    prompt = VERSIONS[endpoint.prompt_version](guidelines, shown, max_tags, title, text)
+    material = Material(guidelines, shown, max_tags, title, text)
+    prompt = VERSIONS[endpoint.recipe.prompt](material)
     return Sampling(endpoint, prompt, [tag.name for tag in shown], max_tags)
 
 
@@ -243,7 +244,7 @@ class Run:
             document=self.document,
             endpoint=sampling.endpoint.base_url,
             model=sampling.endpoint.model,
-            prompt_version=sampling.endpoint.prompt_version,
+            prompt_version=sampling.endpoint.recipe.prompt,
             vocabulary_version=self.version,
             system_message=system_message,
             user_message=sampling.prompt.user,
