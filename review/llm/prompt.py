@@ -89,8 +89,8 @@ def full_2(about: Material) -> Prompt:
             "You assign tags to documents, from a fixed list.",
             "",
             (
-                f"Choose 1 to {about.max_tags} tags, the most important first: what the document is "
-                "about, then what kind of thing it is. Do not fill up: one tag that fits is better "
+                f"Choose 1 to {about.max_tags} tags, the most important first: what the document "
+                "is about, then what kind of thing it is. Do not fill up: one tag that fits is better "
                 "than two with one that does not. Use the tags' names exactly as listed, no others."
             ),
             "",
