@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from typing import Any
 
 import redis
@@ -11,17 +13,34 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from review.models import Import
-from review.pipeline import importing, propose, sweep, tag_use, webhook
+from review.models import Batch, Import
+from review.pipeline import (
+    auto_accept,
+    batch,
+    calibrate,
+    importing,
+    lanes,
+    propose,
+    served,
+    stand_in,
+    sweep,
+    tag_use,
+    webhook,
+)
 
 log = logging.getLogger(__name__)
 
 QUEUE = "celery"
 QUEUED_AT_ONCE = 500  # hints in the broker; the rest of a backlog waits in the database
+TOGETHER, TOGETHER_SECONDS = 5, 20.0  # documents of one task; when it begins no other
+FILLING, FILLING_SECONDS = "tagger:filling", 10  # of Redis: somebody tells of documents just now
 
 LONGEST_IMPORT = 12 * 3600  # seconds; a worker is busy with it all that time
+LONGEST_BATCH = 12 * 3600  # seconds; taking in 50,000 answers takes the most of it
 
 WEBHOOKS = 20.0  # seconds of a worker for webhooks; then a document has its turn
+
+CONFIDENCES = 10.0  # seconds of the sweeper for documents that wait to be told theirs
 
 LONGEST_COUNTDOWN = 750  # seconds; well below the broker's visibility_timeout
 
@@ -42,6 +61,25 @@ def propose_tags(self: Task[Any, Any], document_id: int) -> None:
     fill_queue()
 
 
+@shared_task
+def propose_several(document_ids: list[int]) -> None:
+    """The same for some documents in turn: a task and a look at the queue for each cost too much.
+
+    Those that are not reached in time wait in the database, for whoever is told of them next.
+    """
+    began, common = time.monotonic(), propose.Common()
+    for document_id in document_ids:
+        try:
+            propose.propose(document_id, common)
+        except propose.TryLater as later:
+            log.warning("Document %s waits %.0f s: %s", document_id, later.seconds, later)
+            if later.seconds <= LONGEST_COUNTDOWN:
+                propose_tags.apply_async([document_id], countdown=later.seconds)
+        if time.monotonic() - began > TOGETHER_SECONDS:
+            break
+    fill_queue()
+
+
 @shared_task(name="review.tasks.sweep")
 def sweep_up() -> None:
     sweep.take_back()
@@ -50,8 +88,19 @@ def sweep_up() -> None:
     tag_use.count_uses()
     webhook.forget()
     importing.forget_leftovers()
+    auto_accept.check()
+    auto_accept.send_some_back()
+    auto_accept.tell_waiting(CONFIDENCES)
+    stand_in.stand_in()
     fill_queue()
     tell_importers()
+    tell_batches()
+
+
+@shared_task
+def learn_confidence() -> None:
+    """Wherever enough has been decided since the last time."""
+    calibrate.fit_due()
 
 
 @shared_task
@@ -68,6 +117,22 @@ def load_import(import_id: int) -> None:
     fill_queue()
 
 
+@shared_task(time_limit=LONGEST_BATCH, soft_time_limit=LONGEST_BATCH)
+def work_batch(batch_id: int) -> None:
+    """Take a batch as far as it goes now. Its lease says whether a worker has it."""
+    batch.work(batch_id)
+    fill_queue()
+
+
+def tell_batches() -> None:
+    """Tell the workers of the provider's batches that are to be looked after."""
+    try:
+        for batch_id in Batch.objects.due(timezone.now()).values_list("pk", flat=True)[:50]:
+            work_batch.apply_async([batch_id], queue="imports")
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("The broker cannot be reached; the sweeper will tell the workers: %s", error)
+
+
 def tell_importers() -> None:
     """Tell the workers of imports that wait. Told twice, the second goes away."""
     try:
@@ -81,13 +146,23 @@ def fill_queue() -> None:
     """Tell the workers of documents that wait, once the broker holds no more such hints.
 
     A document may be told of twice; the second worker finds it taken and calls nobody.
-    A broker that is down is no reason to fail: the sweeper asks again within a minute.
+    A broker that is down is no reason to fail: the sweeper asks again within a minute. While
+    no model server may be asked, nobody is told.
     """
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5) as broker:
-            if broker.llen(QUEUE):
-                return
-        for document_id in sweep.due(QUEUED_AT_ONCE):
-            propose_tags.delay(document_id)
+        broker = lanes.broker(settings.REDIS_URL, os.getpid())
+        if broker.llen(QUEUE):
+            return
+        # One of many threads that find it empty at once.
+        if not broker.set(FILLING, 1, nx=True, ex=FILLING_SECONDS):
+            return
+        try:
+            due = sweep.due(served.worth_telling(QUEUED_AT_ONCE))
+            # Few are shared out one by one; of many, nobody is without work for long.
+            together = TOGETHER if len(due) == QUEUED_AT_ONCE else 1
+            for start in range(0, len(due), together):
+                propose_several.delay(due[start : start + together])
+        finally:
+            broker.delete(FILLING)
     except (redis.RedisError, OperationalError) as error:
         log.warning("The broker cannot be reached; the sweeper will tell the workers: %s", error)

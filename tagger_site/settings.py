@@ -44,7 +44,14 @@ OPENAI_BASE_URL = os.environ.get("OPENAI_BASE_URL", "")
 OPENAI_API_KEY = os.environ.get("OPENAI_API_KEY", "")
 TAGGER_MODEL = os.environ.get("TAGGER_MODEL", "")
 TAGGER_EMBEDDED_URL = os.environ.get("TAGGER_EMBEDDED_URL", "")
+# Takes over while the first is in trouble.
+SECOND_BASE_URL = os.environ.get("TAGGER_SECOND_BASE_URL", "")
+SECOND_API_KEY = os.environ.get("TAGGER_SECOND_API_KEY", "")
+SECOND_MODEL = os.environ.get("TAGGER_SECOND_MODEL", "")
+CALLS_AT_ONCE = int(os.environ.get("TAGGER_CALLS_AT_ONCE", "32"))  # by all workers, at most
 MODEL_DEADLINE = int(os.environ.get("TAGGER_MODEL_DEADLINE", "120"))  # seconds, for one document
+# Minutes without any model, after which words are counted instead: review/pipeline/stand_in.py.
+FALLBACK_AFTER = float(os.environ.get("TAGGER_FALLBACK_AFTER", "0"))
 
 MAX_DOCUMENT_BYTES = int(os.environ.get("TAGGER_MAX_DOCUMENT_BYTES", "1000000"))
 MAX_UPLOAD_BYTES = int(os.environ.get("TAGGER_MAX_UPLOAD_BYTES", "2000000000"))
@@ -221,6 +228,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 10,
     "socket_connect_timeout": 5,
 }
+CELERY_DB_REUSE_MAX = 1_000_000_000  # tasks for one connection: see tagger_site/celery.py
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: Redis will be back
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -228,6 +236,11 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "review.tasks.sweep", "schedule": 60.0, "options": {"expires": 55}},
+    "confidence": {
+        "task": "review.tasks.learn_confidence",
+        "schedule": 600.0,
+        "options": {"expires": 550},
+    },
     "webhooks": {
         "task": "review.tasks.send_webhooks",
         "schedule": 10.0,

@@ -7,6 +7,7 @@ in var/log/up.log.
 import errno
 import fcntl
 import http.client
+import math
 import os
 import shutil
 import signal
@@ -216,11 +217,29 @@ def environment(commands: dict[str, str], host: str, port: int) -> dict[str, str
     else:
         del commands["model"]
     # The embedded model answers one document at a time; a second worker would only wait.
-    workers = os.environ.get("TAGGER_WORKERS") or ("1" if embedded else "4")
-    if not workers.isdecimal() or int(workers) < 1:
-        raise CannotStart(f"TAGGER_WORKERS is {workers!r}: it has to be a number from 1 on.")
-    found["TAGGER_WORKERS"] = workers
-    return found
+    workers = whole("TAGGER_WORKERS", 1 if embedded else 2)
+    if embedded:
+        del commands["proposer"]
+        return found | {
+            "TAGGER_WORKER_QUEUES": "celery,webhooks,imports",
+            "TAGGER_WORKERS": str(workers),
+        }
+    # Another's server answers many at a time. A thread costs little while it waits; a quarter
+    # more of them than calls, so that the next call begins while others write down the last.
+    calls = whole("TAGGER_CALLS_AT_ONCE", 32)
+    found["TAGGER_PROPOSER_THREADS"] = str(math.ceil(calls * 1.25 / workers))
+    for number in range(2, workers + 1):
+        commands[f"proposer-{number}"] = commands["proposer"].replace(
+            "proposer@", f"proposer-{number}@"
+        )
+    return found | {"TAGGER_WORKER_QUEUES": "webhooks,imports", "TAGGER_WORKERS": "2"}
+
+
+def whole(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise CannotStart(f"{name} is {text!r}: it has to be a number from 1 on.")
+    return int(text)
 
 
 def prepare() -> str:

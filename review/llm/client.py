@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import hashlib
 import json
 import os
 import threading
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion
 
-from .errors import NoAnswer, Refused, Unavailable
+from .compose import Token
+from .errors import NoAnswer, NoTurn, Refused, TimedOut, TooMany, Unavailable
+from .lane import Lane
+from .manners import Manners
 from .recipe import Recipe
 
 T = TypeVar("T")
 
+LESSONS = 8  # requests: each refusal teaches one thing, and there are seven to learn
 OPERATOR_SECONDS = 300.0  # between tries while only an operator can mend it: a key, a model's name
 
 
@@ -46,21 +49,17 @@ class Endpoint:
     grammar: bool = False
 
 
-@dataclass
-class Manners:
-    """What a server has turned out to honour. Learned from its refusals, kept in memory."""
-
-    response_format: str = "json_schema"  # → json_object → "" (none)
-    several: bool = True  # knows `n`
-    temperature: bool = True
-    seed: bool = True
-    limit: str = "max_tokens"  # or max_completion_tokens
-
-
 @dataclass(frozen=True)
 class RawReply:
+    """logprob: the mean of its tokens', natural logarithm; None where the server gives none.
+
+    tokens: only where alternatives were asked for, and told.
+    """
+
     text: str
     cut_off: bool  # the server stopped it at the token limit
+    logprob: float | None = None
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class Answer:
     tokens_cached: int
     tokens_out: int
     seconds: float
+    thought: int = 0  # of those out, tokens of thinking that the server counts
 
 
 def ask(
@@ -86,14 +86,17 @@ def ask(
     seed: int,
     max_tokens: int,
     deadline: float,
+    alternatives: int = 0,
 ) -> list[Answer]:
     """Ask for `n` replies to one prompt: in one request, or in several at a time.
 
     `deadline` is a moment of `time.monotonic()`; nothing goes on after it. Raises
     Unavailable (the server), NoAnswer (this call), Refused (this document).
+    alternatives: so many likeliest tokens are asked for at each place of a reply.
     """
     seconds = max(0.1, deadline - time.monotonic())
-    call = _ask(endpoint, messages, names, max_tags, n, temperature, seed, max_tokens, seconds)
+    asked = (n, temperature, seed, max_tokens, seconds, alternatives)
+    call = _ask(endpoint, messages, names, max_tags, *asked)
     return _run(call, seconds)
 
 
@@ -107,56 +110,134 @@ async def _ask(
     seed: int,
     max_tokens: int,
     seconds: float,
+    alternatives: int,
 ) -> list[Answer]:
-    manners = _manners.setdefault((endpoint.base_url, endpoint.model), Manners())
+    key = (endpoint.base_url, endpoint.model)
     shape = (grammar if endpoint.grammar else schema)(names, max_tags)
+    end = time.monotonic() + seconds
 
     async def once(n: int, seed: int) -> Answer:
-        for _ in range(6):  # each refusal teaches one thing; there are five to learn
-            parameters: dict[str, Any] = {manners.limit: max_tokens}
-            if n > 1:
-                parameters["n"] = n
-            if manners.temperature:
-                parameters["temperature"] = temperature
-            if manners.seed:
-                parameters["seed"] = seed
-            if endpoint.grammar:
-                parameters["extra_body"] = shape
-            elif manners.response_format == "json_schema":
-                parameters["response_format"] = shape
-            elif manners.response_format:
-                parameters["response_format"] = {"type": manners.response_format}
-            began = time.monotonic()
+        tried = replace(manners_of(*key))
+        for _ in range(LESSONS):
+            limit = max(max_tokens, tried.tokens)
+            parameters = parameters_of(tried, endpoint.grammar, shape, n, temperature, seed, limit)
+            if alternatives and tried.logprobs:
+                parameters["top_logprobs"] = alternatives
+            if tried.cache_key:
+                parameters["prompt_cache_key"] = cache_key_of(messages)
             try:
-                completion = await _client(endpoint).chat.completions.create(
-                    model=endpoint.model,
-                    messages=cast(Any, messages),
-                    timeout=seconds,
-                    **parameters,
-                )
+                said, took = await _call(endpoint, messages, parameters, end)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not learn(manners, str(error), n):
+                if not tried.learn(str(error), n):
                     raise
-                if n > 1 and not manners.several:
+                if not tried.several:
                     n = 1
                 continue
-            return _answer(completion, parameters, time.monotonic() - began)
+            answer = answer_of(said, parameters, took)
+            # Only now: a refusal may have had another reason than the parameter given up.
+            _learn_from(tried, said, answer, limit)
+            manners_of(*key).take_over(tried)
+            return answer
         raise NoAnswer("The model server refused every form of the request.")
 
     try:
         async with asyncio.timeout(seconds):
-            first = await once(n if manners.several else 1, seed)
+            first = await once(n if manners_of(*key).several else 1, seed)
             missing = n - len(first.replies)
             if missing <= 0:
                 return [first]
-            manners.several = False
+            manners_of(*key).several = False
             others = (once(1, seed + 1 + i) for i in range(missing))
             return [first, *await asyncio.gather(*others)]
     except (openai.OpenAIError, TimeoutError) as error:
         raise explain(error, endpoint, seconds) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        # The SDK checks little: HTTP 200 with a web page, or a list where an object should be.
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        # Nothing is checked before: HTTP 200 with a web page, a list where an object should be.
         raise NoAnswer(f"The model server sent no answer that can be read: {error}") from error
+
+
+async def _call(
+    endpoint: Endpoint, messages: list[dict[str, str]], parameters: dict[str, Any], end: float
+) -> tuple[Any, float]:
+    """One request, when it has its turn: what came back, and its seconds.
+
+    By the SDK's general door: what it does for one call of `chat.completions.create` (a model
+    for every token) takes a millisecond more, of some ten that a document costs in all.
+    """
+    lane = lane_of(endpoint.base_url, endpoint.model)
+    body = {"model": endpoint.model, "messages": messages, **parameters}
+    body |= body.pop("extra_body", {})
+    left = end - time.monotonic()
+    if not await lane.enter(left / 2):  # the other half is the call's
+        raise NoTurn(
+            f"The model server at {endpoint.base_url} was asked as often as it bears "
+            f"({lane.room} at a time) for all of {left / 2:.0f} seconds.",
+            left / 2,
+        )
+    began = time.monotonic()
+    try:
+        said = await _client(endpoint).post(
+            "/chat/completions", cast_to=object, body=body, options={"timeout": end - began}
+        )
+    except (openai.APIStatusError, openai.APITimeoutError, asyncio.CancelledError) as error:
+        status = error.status_code if isinstance(error, openai.APIStatusError) else 408
+        if status in (408, 429) or status >= 500:
+            lane.went_badly(began)
+        raise
+    finally:
+        lane.leave()
+    lane.went_well(began)
+    return (json.loads(said) if isinstance(said, str) else said), time.monotonic() - began
+
+
+def parameters_of(
+    manners: Manners,
+    to_grammar: bool,
+    shape: dict[str, Any],
+    n: int,
+    temperature: float,
+    seed: int,
+    max_tokens: int,
+) -> dict[str, Any]:
+    parameters: dict[str, Any] = {manners.limit: max_tokens}
+    if n > 1:
+        parameters["n"] = n
+    if manners.temperature:
+        parameters["temperature"] = temperature
+    if manners.seed:
+        parameters["seed"] = seed
+    if manners.logprobs:
+        parameters["logprobs"] = True
+    if to_grammar:
+        parameters["extra_body"] = shape
+    elif manners.response_format == "json_schema":
+        parameters["response_format"] = shape
+    elif manners.response_format:
+        parameters["response_format"] = {"type": manners.response_format}
+    return parameters
+
+
+def cache_key_of(messages: list[dict[str, str]]) -> str:
+    """The same for all documents of one vocabulary: their prompts begin with the same bytes."""
+    return hashlib.sha256(messages[0]["content"].encode()).hexdigest()[:32]
+
+
+def _learn_from(manners: Manners, said: Any, answer: Answer, limit: int) -> None:
+    """What a reply shows: whether the model thinks, ran out of room for it, gives logprobs."""
+    if any(_thought(choice["message"] or {}) for choice in said["choices"]) or answer.thought:
+        manners.thinks = True
+    for reply in answer.replies:
+        if reply.cut_off and (manners.thinks or not reply.text.strip()):
+            manners.cut_off(limit)
+    if all(reply.logprob is None for reply in answer.replies):
+        manners.logprobs = False
+
+
+def _thought(message: dict[str, Any]) -> bool:
+    text = message.get("content") or ""
+    return bool(
+        message.get("reasoning_content") or message.get("reasoning") or "<think>" in text[:100]
+    )
 
 
 def schema(names: Sequence[str], max_tags: int) -> dict[str, Any]:
@@ -196,40 +277,13 @@ def _literal(text: str) -> str:
     return f'"{escaped}"'
 
 
-def learn(manners: Manners, complaint: str, n: int) -> bool:
-    """Give up the parameter that the server complains of; False when it names none.
-
-    Servers word it in many ways; the parameter's name is all they have in common.
-    """
-    complaint = complaint.lower()
-    if "max_tokens" in complaint and manners.limit == "max_tokens":
-        manners.limit = "max_completion_tokens"
-    elif "temperature" in complaint and manners.temperature:
-        manners.temperature = False
-    elif "seed" in complaint and manners.seed:
-        manners.seed = False
-    elif _complains_of_format(complaint) and manners.response_format:
-        ladder = {"json_schema": "json_object", "json_object": ""}
-        manners.response_format = ladder[manners.response_format]
-    elif n > 1 and manners.several:
-        manners.several = False
-    else:
-        return False
-    return True
-
-
-def _complains_of_format(complaint: str) -> bool:
-    words = ("response_format", "json_schema", "json_object", "schema", "structured", "grammar")
-    return any(word in complaint for word in words)
-
-
 def explain(
     error: Exception, endpoint: Endpoint, seconds: float
 ) -> Unavailable | NoAnswer | Refused:
     """The sentence, and the kind, for what the SDK raised."""
     server = f"The model server at {endpoint.base_url}"
     if isinstance(error, (TimeoutError, openai.APITimeoutError)):
-        return NoAnswer(f"{server} did not finish within {seconds:.0f} seconds.")
+        return TimedOut(f"{server} did not finish within {seconds:.0f} seconds.")
     if isinstance(error, openai.APIConnectionError):
         return Unavailable(f"{server} cannot be reached: {error.__cause__ or error}.")
     if not isinstance(error, openai.APIStatusError):
@@ -246,7 +300,7 @@ def explain(
             OPERATOR_SECONDS,
         )
     if status == 429:
-        return Unavailable(f"{server} asks for a pause (429).", retry_after(error))
+        return TooMany(f"{server} asks for a pause (429).", retry_after(error))
     if status in (408, 409) or status >= 500:
         return Unavailable(f"{server} is in trouble ({status}).", retry_after(error))
     if "content_filter" in str(error):
@@ -272,36 +326,84 @@ def _short(error: Exception) -> str:
     return str(error)[:300]
 
 
-def _answer(completion: Any, parameters: dict[str, Any], seconds: float) -> Answer:
-    if not isinstance(completion, ChatCompletion) or not completion.choices:
+def answer_of(said: Any, parameters: dict[str, Any], seconds: float) -> Answer:
+    """Raises what a missing field raises, for the caller to tell of."""
+    if not isinstance(said, dict) or not said.get("choices"):
         # Seen in the wild: HTTP 200 with `choices` null or empty, and with an HTML page.
         raise NoAnswer("The model server said 200 OK, but its answer holds no choices.")
     replies = []
-    for choice in completion.choices:
-        message = choice.message
-        if message and message.refusal:
-            raise Refused(f"The model declined this document: {message.refusal[:300]}")
-        if choice.finish_reason == "content_filter":
+    for choice in said["choices"]:
+        message = choice["message"] or {}
+        if message.get("refusal"):
+            raise Refused(f"The model declined this document: {message['refusal'][:300]}")
+        finish = choice.get("finish_reason")
+        if finish == "content_filter":
             raise Refused("The model's content filter refused this document.")
-        text = (message.content if message else None) or ""
-        replies.append(RawReply(text, cut_off=choice.finish_reason == "length"))
-    usage = completion.usage or CompletionUsage(
-        prompt_tokens=0, completion_tokens=0, total_tokens=0
-    )
-    cached = usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
+        text = message.get("content") or ""
+        if not isinstance(text, str):
+            raise NoAnswer("The model server sent a reply that is no text.")
+        told = choice.get("logprobs")
+        replies.append(RawReply(text, finish == "length", _mean_logprob(told), _tokens(told)))
+    usage = said.get("usage") or {}
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
     return Answer(
         replies,
         parameters,
-        tokens_in=usage.prompt_tokens or 0,
-        tokens_cached=cached or 0,
-        tokens_out=usage.completion_tokens or 0,
+        tokens_in=int(usage.get("prompt_tokens") or 0),
+        tokens_cached=int(cached or 0),
+        tokens_out=int(usage.get("completion_tokens") or 0),
         seconds=seconds,
+        thought=int(thought or 0),
     )
+
+
+def _mean_logprob(said: Any) -> float | None:
+    """Of `choice.logprobs`; a server may send anything there."""
+    tokens = said.get("content") if isinstance(said, dict) else None
+    if not isinstance(tokens, list):
+        return None
+    found = [token.get("logprob") for token in tokens if isinstance(token, dict)]
+    known = [float(value) for value in found if isinstance(value, (int, float))]
+    return sum(known) / len(known) if known else None
+
+
+def _tokens(said: Any) -> tuple[Token, ...]:
+    """Of `choice.logprobs`, where it has alternatives; a server may send anything there."""
+    tokens = said.get("content") if isinstance(said, dict) else None
+    if not isinstance(tokens, list) or not tokens or not tokens[0].get("top_logprobs"):
+        return ()
+    return tuple(
+        Token(
+            str(token["token"]),
+            {str(other["token"]): float(other["logprob"]) for other in token["top_logprobs"]},
+        )
+        for token in tokens
+    )
+
+
+# --- What this process knows of each endpoint and model; others may keep and share it ----
+
+_manners: dict[tuple[str, str], Manners] = {}
+_lanes: dict[tuple[str, str], Lane] = {}
+
+
+def manners_of(base_url: str, model: str) -> Manners:
+    return _manners.setdefault((base_url, model), Manners())
+
+
+def lane_of(base_url: str, model: str) -> Lane:
+    return _lanes.setdefault((base_url, model), Lane())
+
+
+def forget() -> None:
+    """Know nothing, as at the start."""
+    _manners.clear()
+    _lanes.clear()
 
 
 # --- One loop and one client per endpoint, made on first use in each process -------------
 
-_manners: dict[tuple[str, str], Manners] = {}
 _loops: dict[int, asyncio.AbstractEventLoop] = {}  # by process: a fork inherits no threads
 _clients: dict[tuple[int, Endpoint], AsyncOpenAI] = {}
 _lock = threading.Lock()
@@ -321,12 +423,16 @@ def _client(endpoint: Endpoint) -> AsyncOpenAI:
     """Only called on the loop, so without a lock."""
     key = (os.getpid(), endpoint)
     if key not in _clients:
-        on_loopback = urlsplit(endpoint.base_url).hostname in ("127.0.0.1", "localhost", "::1")
-        _clients[key] = AsyncOpenAI(
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key or "none",
-            max_retries=0,  # every retry is Celery's
-            # A proxy of the environment must not be asked for an address of this machine.
-            http_client=DefaultAsyncHttpxClient(trust_env=not on_loopback),
-        )
+        _clients[key] = open_client(endpoint)
     return _clients[key]
+
+
+def open_client(endpoint: Endpoint) -> AsyncOpenAI:
+    on_loopback = urlsplit(endpoint.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+    return AsyncOpenAI(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key or "none",
+        max_retries=0,  # every retry is Celery's
+        # A proxy of the environment must not be asked for an address of this machine.
+        http_client=DefaultAsyncHttpxClient(trust_env=not on_loopback),
+    )

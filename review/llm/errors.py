@@ -18,3 +18,19 @@ class NoAnswer(Exception):
 
 class Refused(Exception):
     """The model or its filter declines this document. Trying again would not help."""
+
+
+class TooMany(Unavailable):
+    """429: it is asked too often, or by too many calls at once."""
+
+
+class NoTurn(Unavailable):
+    """Nothing was asked: as many calls as the server bears were under way all the time."""
+
+
+class TimedOut(NoAnswer):
+    """The server took the call and did not finish it in time."""
+
+
+class NotThere(NoAnswer):
+    """404: the server has no such thing, or cannot do this at all."""
