@@ -19,5 +19,5 @@ class Recipe:
     examples: int = 0
 
 
-EMBEDDED = Recipe(prompt="adapter-1", plan="greedy-and-samples")
-CONFIGURED = Recipe(prompt="full-2", plan="samples")
+EMBEDDED = Recipe(prompt="adapter-2", plan="composed")
+CONFIGURED = Recipe(prompt="full-3", plan="samples", examples=4)

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from review.llm.prompt import characters_read
+from review.llm.prompt import FRAMES, characters_read
 from review.models import Document, Markup, Proposal
 
 from .render import PLAIN, SHOWN_CHARACTERS, is_cut, shown
@@ -30,6 +30,7 @@ class Sheet:
     folded: SafeString  # "" where nothing is
     more: str  # how many characters of the text are folded: "12,340"
     cut: bool  # even that is only the beginning of the document
+    sent: str = ""  # what the model was sent of it, where that is no beginning that has an end
 
 
 def sheet(document: Document, proposal: Proposal | None, *, fold: bool) -> Sheet:
@@ -38,23 +39,26 @@ def sheet(document: Document, proposal: Proposal | None, *, fold: bool) -> Sheet
     In plain text the mark is exact. In Markdown it stands before the first block, or item of a
     list, that begins after that place: where the model's part ended within a block, behind it.
     What is folded begins with a block too, one that stands in no other: a document that is one
-    long list is not folded. Does not read the document's text, which may be long.
+    long list is not folded. Does not read the document's text, which may be long. Where the model
+    was sent parts of the document (its gist), there is no mark, and the page shows what it was.
     """
     read = None
+    sent = ""
     if proposal is not None and proposal.document_cut:
         read = characters_read(proposal.prompt_version, proposal.user_message)
+        sent = "" if proposal.prompt_version in FRAMES else proposal.user_message
     end = min(document.characters, SHOWN_CHARACTERS)
     keep = OPEN if read is None else max(OPEN, read + OPEN_AFTER_READ)
     if not fold or end - keep < LEAST_FOLDED:
         keep = end
     html = shown(document)
     if read is None and keep == end:
-        return Sheet(html, SafeString(), "0", is_cut(document))
+        return Sheet(html, SafeString(), "0", is_cut(document), sent)
     mark = "" if read is None else _mark(read, document.characters)
     split = _plain if document.markup == Markup.PLAIN else _markdown
     body, folded, at = split(html, read or 0, mark, keep)
     more = number_format(end - at, force_grouping=True) if folded else "0"
-    return Sheet(body, folded, more, is_cut(document))
+    return Sheet(body, folded, more, is_cut(document), sent)
 
 
 def _plain(html: str, read: int, mark: str, keep: int) -> tuple[SafeString, SafeString, int]:
