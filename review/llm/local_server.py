@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-MODEL_NAME = "smollm2-135m-tagger"
-ADAPTER = Path(__file__).parent / "adapters" / "smollm2-135m-tagger-lora-f16.gguf"
+MODEL_NAME = "smollm2-135m-tagger-2"
+ADAPTER = Path(__file__).parent / "adapters" / "smollm2-135m-tagger-2-lora-f16.gguf"
 
 SLOTS = 3  # answers at a time: a request for n answers takes n of them
 # For each slot, in tokens: a prompt of 2,500 and its answer. llama.cpp rounds it up to 256s.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import compose
 from .client import Answer, Endpoint, RawReply, ask
 from .errors import NoAnswer, Refused, Unavailable
 from .prompt import Prompt
+from .rank import LIKELY, three_sets
 from .reply import read_reply
 
 WANTED = 3
@@ -22,17 +24,23 @@ class Plan:
 
     first: always. again: while there are fewer than three different sets, hotter each
     time. max_tokens: of one reply; after a reply that was cut off, eight times as many.
+    weigh: the three are put together from the first answer's likelihoods (see `compose`); where
+    the server tells none, it is asked again as if there were no weights.
     """
 
     first: tuple[tuple[int, float], ...]
     again: tuple[tuple[int, float], ...]
     max_tokens: int
+    weigh: compose.Weights | None = None
 
+
+HOTTER = ((3, 0.9), (3, 1.2), (3, 1.5))
 
 # The embedded model's greedy answer is its best, and the server keeps the evaluated prompt:
 # a second request costs little. Elsewhere each request is paid for: one, with n=3.
 PLANS = {
-    "greedy-and-samples": Plan(((1, 0.0), (3, 0.9)), again=((3, 1.2), (3, 1.5)), max_tokens=48),
+    "composed": Plan(((1, 0.0),), again=HOTTER, max_tokens=48, weigh=compose.EMBEDDED),
+    "greedy-and-samples": Plan(((1, 0.0), HOTTER[0]), again=HOTTER[1:], max_tokens=48),
     "samples": Plan(((3, 0.9),), again=((2, 1.1), (2, 1.3)), max_tokens=1000),
 }
 
@@ -45,6 +53,8 @@ class TagSet:
     raw: str
     temperature: float
     seed: int
+    logprob: float | None = None  # the mean of its tokens', where the server gives it
+    composed: bool = False  # the model did not say this set; `raw` is what it said
 
 
 @dataclass
@@ -69,6 +79,9 @@ class Sampling:
     asked_again: int = 0
     problem: str = ""  # of the last reply that gave no tags
     note: str = ""
+    ranked: Mapping[str, float] = field(default_factory=dict)  # the ranker's chances, by name
+    doubt: float | None = None  # 0 to 1: how far the first set's tags are from sure
+    told: RawReply | None = None  # the first reply, if the server told its likelihoods
 
     def three(self, seconds: float) -> list[TagSet]:
         """Up to three different sets, the model's first answer first; at least one.
@@ -80,6 +93,9 @@ class Sampling:
         cut_off = False
         for n, temperature in plan.first:
             cut_off |= self._ask(n, temperature, plan.max_tokens, deadline)
+        if plan.weigh and self.sets and self.told and self.ranked:
+            self._compose(plan.weigh, self.told)
+            return self.sets
         for n, temperature in plan.again:
             if len(self.sets) == WANTED:
                 break
@@ -101,6 +117,22 @@ class Sampling:
             self.note = f"The model gave only {count}, asked {len(self.calls)} times."
         return self.sets
 
+    def _compose(self, weights: compose.Weights, told: RawReply) -> None:
+        """Replace the model's one answer by three sets; where it is among them, it stays itself."""
+        own = self.sets[0]
+        chances = compose.chances(self.ranked, told.tokens, own.tags, weights)
+        made = three_sets(chances, self.max_tags, WANTED)
+        self.sets = [
+            own
+            if frozenset(tags) == frozenset(own.tags)
+            else TagSet(tuple(tags), own.raw, own.temperature, own.seed, composed=True)
+            for tags in made
+        ]
+        first = self.sets[0].tags
+        self.doubt = 1 - sum(chances[name] for name in first) / len(first)
+        likely = sorted(chances, key=lambda name: -chances[name])[:LIKELY]
+        self.calls[-1]["chances"] = {name: round(chances[name], 3) for name in likely}
+
     def _ask(self, n: int, temperature: float, max_tokens: int, deadline: float) -> bool:
         """One round; True when a reply of it was cut off at the token limit."""
         seed = random.SystemRandom().randrange(2**31 - WANTED)
@@ -114,11 +146,18 @@ class Sampling:
             seed=seed,
             max_tokens=max_tokens,
             deadline=deadline,
+            alternatives=compose.ALTERNATIVES if PLANS[self.endpoint.recipe.plan].weigh else 0,
         )
+        return self.take(answers, n, temperature, seed)
+
+    def take(self, answers: Sequence[Answer], n: int, temperature: float, seed: int) -> bool:
+        """Read `n` replies, asked for at once; True when one was cut off at the token limit."""
         replies = [reply for answer in answers for reply in answer.replies][:n]
         for answer in answers:
             self._count(answer, temperature)
         for reply in replies:
+            if self.told is None and reply.tokens:
+                self.told = reply
             self._take(reply, temperature, seed)
         return any(reply.cut_off for reply in replies)
 
@@ -134,7 +173,7 @@ class Sampling:
             return
         known = {frozenset(had.tags) for had in self.sets}
         if frozenset(reading.tags) not in known and len(self.sets) < WANTED:
-            self.sets.append(TagSet(reading.tags, reply.text, temperature, seed))
+            self.sets.append(TagSet(reading.tags, reply.text, temperature, seed, reply.logprob))
 
     def _count(self, answer: Answer, temperature: float) -> None:
         self.tokens_in += answer.tokens_in
@@ -153,6 +192,8 @@ class Sampling:
                 **asked,
                 "held_to": {"extra_body": "grammar", "response_format": "schema"}.get(held or ""),
                 "replies": [reply.text[:10_000] for reply in answer.replies],
+                # Of each reply, the mean of its tokens; null where the server gives none.
+                "mean_logprobs": [reply.logprob for reply in answer.replies],
                 "tokens_in": answer.tokens_in,
                 "tokens_cached": answer.tokens_cached,
                 "tokens_out": answer.tokens_out,

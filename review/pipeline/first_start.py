@@ -38,7 +38,7 @@ def first_start() -> FirstStart:
         if project is None:
             project = Project.objects.create(name="README tags")
             Tag.objects.bulk_create(
-                Tag(project=project, number=tag["id"], name=tag["name"]) for tag in seed_tags()
+                Tag(project=project, number=tag.pop("id"), **tag) for tag in seed_tags()
             )
         password = make_admin(project)
     added = 0
@@ -48,7 +48,7 @@ def first_start() -> FirstStart:
 
 
 def seed_tags() -> list[dict[str, Any]]:
-    """The 90 tags that it began with: `[{"id": 77, "name": "3d"}, …]`."""
+    """The 90 tags that it began with: id, name, description, not_for, synonyms."""
     tags: list[dict[str, Any]] = json.loads((SEED / "vocabulary.json").read_text())
     return tags
 

@@ -1,0 +1,163 @@
+"""A ranker of a project's tags: from the examples shipped with Tagger, and from its own picks.
+
+Making one takes a second or two, so each process keeps it, and makes another when the tag list
+has changed or enough picks came since.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models.functions import Substr
+
+from review.llm.rank import Example, Ranker, RankTag
+from review.models import Document, DocumentState, Project, VocabularyVersion
+from review.readers.labelled import Labelled
+
+from .exam import side_of
+from .first_start import SEED
+from .tags_out import Wanted, tagged
+
+SEED_EXAMPLES = SEED / "examples.jsonl"
+MOST_PICKS = 3_000  # the latest: to make a ranker of as many takes some seconds
+MORE = 0.1  # of the picks, at least FEWEST: so many new ones make another ranker
+FEWEST = 20
+SECONDS = 10.0  # in which nothing is looked up again
+PARTS = 5
+READ = 8_000  # characters of a document
+
+Tags = Sequence[Mapping[str, Any]]  # as in a vocabulary version
+
+
+@dataclass
+class Kept:
+    """What this process has of one project."""
+
+    ranker: Ranker
+    tags: list[dict[str, Any]]
+    picks: int
+    looked_at: float  # time.monotonic()
+
+
+_kept: dict[int, Kept] = {}
+_lock = threading.Lock()
+
+
+def ranker(project: Project, version: VocabularyVersion) -> Ranker:
+    """The project's, as of its latest picks or nearly so."""
+    with _lock:
+        kept = _kept.get(project.pk)
+        now = time.monotonic()
+        if (
+            kept
+            and now - kept.looked_at < SECONDS
+            and names_of(version.tags) == names_of(kept.tags)
+        ):
+            return kept.ranker
+        picks = project.documents.filter(state=DocumentState.REVIEWED).count()
+        synonyms = dict(project.tags.active().values_list("number", "synonyms"))
+        tags = [{**tag, "synonyms": synonyms.get(tag["id"], [])} for tag in version.tags]
+        if kept and kept.tags == tags:
+            kept.looked_at = now
+            if abs(picks - kept.picks) < max(FEWEST, MORE * kept.picks):
+                return kept.ranker
+        made = of_tags(tags, picks_of(project) if picks else ())
+        _kept[project.pk] = Kept(made, tags, picks, now)
+        return made
+
+
+def forget() -> None:
+    """Know nothing, as at the start."""
+    _kept.clear()
+
+
+def names_of(tags: Tags) -> list[str]:
+    return [tag["name"] for tag in tags]
+
+
+def of_tags(tags: Tags, picks: Sequence[Example] = ()) -> Ranker:
+    """A ranker of these tags. An example's tag is one of them by its name or by a synonym."""
+    asked = [
+        RankTag(
+            tag["name"],
+            tag.get("description", ""),
+            tag.get("not_for", ""),
+            tuple(tag.get("synonyms", ())),
+        )
+        for tag in tags
+    ]
+    known = {synonym.casefold(): tag.name for tag in asked for synonym in tag.synonyms}
+    known |= {tag.name.casefold(): tag.name for tag in asked}
+    examples = [
+        Example(
+            one.title,
+            one.text,
+            tuple(dict.fromkeys(known.get(name.casefold(), name) for name in one.best)),
+            one.weight,
+        )
+        for one in (*shipped(), *picks)
+    ]
+    return Ranker(asked, examples)
+
+
+def of_file(tags: Tags, picks: Sequence[Labelled]) -> Callable[[Labelled], Ranker]:
+    """Labelled documents as if people had picked their best tags.
+
+    Which ranker a document is ranked by: one made without it, and without a fifth of the others.
+    """
+    lock = threading.Lock()
+
+    @functools.cache
+    def without(part: int | None) -> Ranker:
+        others = [pick for pick in picks if part_of(pick) != part]
+        made = [Example(one.title, one.text, one.best) for one in others]
+        return of_tags(tags, made)
+
+    own = {pick.text for pick in picks}
+
+    def ranker_of(document: Labelled) -> Ranker:
+        with lock:
+            return without(part_of(document) if document.text in own else None)
+
+    return ranker_of
+
+
+def part_of(document: Labelled) -> int:
+    return hashlib.sha256(document.text.encode()).digest()[0] % PARTS
+
+
+@functools.cache
+def shipped() -> tuple[Example, ...]:
+    """Invented READMEs and their tags, of the first vocabulary: docs/quality.md."""
+    with SEED_EXAMPLES.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return tuple(Example(row["title"], row["text"], tuple(row["best"])) for row in rows)
+
+
+def picks_of(project: Project) -> list[Example]:
+    """What people decided, the latest: never what `evaluate` measures with."""
+    reviewed = project.documents.filter(state=DocumentState.REVIEWED).order_by("-pk")
+    keys = [
+        key
+        for key, sha256 in reviewed.values_list("pk", "sha256")[: 2 * MOST_PICKS]
+        if side_of(sha256) == "train"
+    ][:MOST_PICKS]
+    texts = dict(
+        Document.objects.filter(pk__in=keys)
+        .annotate(read=Substr("text", 1, READ))
+        .values_list("pk", "read")
+    )
+    return [
+        Example(one.document.title, texts[one.document.pk], names)
+        for one in tagged(project, Wanted(keys=keys))
+        if not one.unseen
+        and (names := tuple(tag.name for tag in one.tags if tag.retired_at is None))
+        and one.document.pk in texts
+    ]
