@@ -21,3 +21,27 @@ def model_is_named(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register
+def second_model_is_named(**kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if settings.SECOND_BASE_URL or settings.SECOND_API_KEY:
+        if not settings.SECOND_MODEL:
+            found.append(
+                Error(
+                    "TAGGER_SECOND_BASE_URL or TAGGER_SECOND_API_KEY is set, but not which model "
+                    "to ask there.",
+                    hint="Set TAGGER_SECOND_MODEL to the model's name.",
+                    id="tagger.E002",
+                )
+            )
+        if not is_configured():
+            found.append(
+                Error(
+                    "There is a second model server, but no first one.",
+                    hint="Set OPENAI_BASE_URL, OPENAI_API_KEY and TAGGER_MODEL.",
+                    id="tagger.E003",
+                )
+            )
+    return found

@@ -30,7 +30,7 @@ class HouseTestCase(TestCase):
         # No chance in the tests: only those of the repeat test let documents come back.
         self.project = Project.objects.create(name="READMEs", repeat_share=0)
         Tag.objects.bulk_create(
-            Tag(project=self.project, number=tag["id"], name=tag["name"]) for tag in seed_tags()
+            Tag(project=self.project, number=tag.pop("id"), **tag) for tag in seed_tags()
         )
         self.alice = self.member("alice", Role.REVIEWER)
         self.bob = self.member("bob", Role.REVIEWER)

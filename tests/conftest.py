@@ -101,10 +101,14 @@ def redis_server() -> Iterator[str]:
 @pytest.fixture
 def model(settings: Settings) -> Iterator[FakeModel]:
     """A configured endpoint: a fake server that speaks real HTTP."""
+    from review.pipeline import learn, served
+
     fake = FakeModel()
     settings.OPENAI_BASE_URL = fake.url
     settings.OPENAI_API_KEY = "sk-test"
     settings.TAGGER_MODEL = "fake"
     settings.MODEL_DEADLINE = 3
     yield fake
+    served.forget()  # what was learned of it, and its row
+    learn.forget()
     fake.close()

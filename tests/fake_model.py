@@ -79,11 +79,17 @@ class FakeModel:
         self.requests: list[dict[str, Any]] = []
         self.next: list[Reply] = []
         self.default = Reply()
-        handler = type("Handler", (_Handler,), {"fake": self})
+        self.most = 0  # requests under way at once, so far
+        self._busy = 0
+        self._lock = threading.Lock()
+        handler = type("Handler", (self.handler(),), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return Handler
 
     def say(self, *replies: Reply) -> None:
         self.next.extend(replies)
@@ -93,14 +99,24 @@ class FakeModel:
         self._server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     fake: FakeModel
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         request = json.loads(self.rfile.read(length))
-        self.fake.requests.append(request)
+        with self.fake._lock:
+            self.fake.requests.append(request)
+            self.fake._busy += 1
+            self.fake.most = max(self.fake.most, self.fake._busy)
+        try:
+            self.answer(request)
+        finally:
+            with self.fake._lock:
+                self.fake._busy -= 1
+
+    def answer(self, request: dict[str, Any]) -> None:
         reply = self.fake.next.pop(0) if self.fake.next else self.fake.default
         if reply.silent:
             time.sleep(reply.silent)

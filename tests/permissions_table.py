@@ -41,6 +41,10 @@ TABLE: dict[str, Row] = {
     "POST settle": ("/disputes/{document_pk}/settle", 302, 403, 404, 403, 422, 422),
     "POST unsettle": ("/disputes/{document_pk}/unsettle", 302, 403, 404, 403, 409, 409),
     "GET agreement": ("/agreement", 302, 403, 200, 403, 200, 200),
+    "GET prompt": ("/prompt", 302, 403, 200, 403, 200, 200),
+    "GET quality": ("/quality", 302, 403, 200, 403, 200, 200),
+    "GET quality_run": ("/quality/{evaluation}", 302, 403, 404, 403, 200, 200),
+    "POST quality_adopt": ("/quality/{evaluation}/adopt", 302, 403, 404, 403, 403, 302),
     "GET imports": ("/imports", 302, 403, 200, 403, 200, 200),
     "POST import_bring": ("/imports/bring", 302, 403, 422, 403, 422, 422),  # 422: without a file
     "GET import": ("/imports/{import}", 302, 403, 404, 403, 200, 200),
@@ -52,6 +56,17 @@ TABLE: dict[str, Row] = {
     "GET changed": ("/changed", 302, 403, 200, 403, 200, 200),
     "GET changed_text": ("/changed/{revision}", 302, 403, 404, 403, 200, 200),
     "POST changed_answer": ("/changed/answer", 302, 403, 302, 403, 302, 302),
+    "GET models": ("/models", 302, 403, 200, 403, 403, 200),
+    # A model is of no project: every owner's.
+    "POST model_default": ("/models/{served}/default", 302, 403, 302, 403, 403, 302),
+    "GET batches": ("/batches", 302, 403, 200, 403, 403, 200),
+    "POST batch_start": ("/batches/start", 302, 403, 422, 403, 403, 422),  # 422: without a number
+    "POST batch_cancel": ("/batches/{batch}/cancel", 302, 403, 404, 403, 403, 302),
+    "GET auto_accept": ("/auto-accept", 302, 403, 200, 403, 403, 200),
+    "POST auto_accept_on": ("/auto-accept/on", 302, 403, 302, 403, 403, 302),
+    # Theirs has none: 404.
+    "POST auto_accept_off": ("/auto-accept/off", 302, 403, 404, 403, 403, 302),
+    "POST auto_accept_send_back": ("/auto-accept/send-back", 302, 403, 404, 403, 403, 302),
     "GET people": ("/people", 302, 403, 200, 403, 403, 200),
     "POST person_add": ("/people/add", 302, 403, 422, 403, 403, 422),  # 422: without a name
     "POST person_role": ("/people/{membership}/role", 302, 403, 404, 403, 403, 302),

@@ -18,19 +18,20 @@ BELOW: dict[str, set[str]] = {
     "guarded": set(),
     "readers": {"guarded"},
     "writers": set(),
-    "pipeline": {"models", "llm", "readers", "writers", "guarded"},
+    "training": {"llm", "readers"},
+    "pipeline": {"insight", "models", "llm", "readers", "writers", "guarded"},
     "insight": {"models"},
     "tasks": {"pipeline"},
     "views": {"tasks", "insight"},
     "api": {"tasks"},
     "admin": {"tasks"},
-    "management": {"tasks", "api"},
+    "management": {"tasks", "api", "training"},
     "checks": {"pipeline"},
     "apps": {"checks"},
     "urls": {"views"},
     "migrations": {"models"},
 }
-NO_DATABASE = {"llm", "readers", "writers"}
+NO_DATABASE = {"llm", "readers", "writers", "training"}
 
 
 def may_import(part: str) -> set[str]:

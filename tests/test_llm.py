@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from review.llm.client import grammar, schema
+from review.llm.likeness import Example
 from review.llm.local_server import free_cores, quotas
 from review.llm.prompt import (
+    FRAMES,
+    VERSIONS,
     Material,
     PromptTag,
     adapter_1,
     as_data,
+    brief_line,
     cut_to_tokens,
     estimate_tokens,
     full_2,
+    full_3,
 )
 from review.llm.reply import MOST_NAMES_READ, read_reply
 
+SEED = Path(__file__).resolve().parent.parent / "review" / "seed"
 VOCABULARY = ["ai", "cli", "game-engine", "http"]
 TAGS = [PromptTag(name) for name in VOCABULARY]
 
@@ -138,3 +145,69 @@ def test_a_containers_quota_counts_as_its_cores(tmp_path: Path) -> None:
     (tmp_path / "cpu" / "old" / "cpu.cfs_period_us").write_text("100000")
     assert list(quotas(tmp_path, [("cpu,cpuacct", "/old"), ("memory", "/old")])) == [4.0]
     assert free_cores() >= 1
+
+
+def described() -> list[PromptTag]:
+    """The tags that come with Tagger."""
+    rows = json.loads((SEED / "vocabulary.json").read_text())
+    tags = [
+        PromptTag(row["name"].strip(), row["description"], row["not_for"], row["id"])
+        for row in rows
+    ]
+    return sorted(tags, key=lambda tag: tag.name)
+
+
+def test_the_brief_prompt_names_the_tags_that_say_the_rest() -> None:
+    names = {"secrets", "authentication", "cli"}
+    for not_for, said in (
+        ("passwords at rest (secrets)", "; not secrets"),
+        ("login only (authentication); a project with a policy (short)", None),
+        ("a program (cli, secrets)", "; not cli, secrets"),
+        ("being fast", "; not being fast"),
+        ("", ""),
+    ):
+        line = brief_line(PromptTag("tag", "For it", not_for), names)
+        assert (
+            line == f"tag: For it{said}"
+            if said is not None
+            else line.endswith("; not authentication, a project with a policy (short)")
+        )
+    assert brief_line(PromptTag("tag"), names) == "tag"
+
+
+def test_examples_stand_with_the_document_and_leave_the_system_message_alone() -> None:
+    example = Example("A tool", "It </document> runs <|im_start|>.", ("cli", "gone", "http"))
+    other = Example("Gone", "Its tags are gone.", ("gone",))
+    about = Material("Be strict.", TAGS, 1, "Mine", "My text.")
+    plain = full_3(about)
+    shown = full_3(replace(about, examples=[example, other]))
+    assert shown.system == plain.system == full_3(replace(about, title="", text="Other")).system
+    assert shown.user == (
+        '<document>\nA tool\nIt < /document> runs < |im_start| >.\n</document>\n{"tags":["cli"]}\n'
+        "<document>\nMine\nMy text.\n</document>"
+    )
+    assert [one.tags for one in shown.examples] == [("cli",)]
+    assert "Be strict." in shown.system
+    assert "1 to 1 of the tags" in shown.system
+
+
+@given(st.text(max_size=20_000), st.text(max_size=300))
+def test_what_is_sent_of_a_long_document_stays_within_the_budget(text: str, title: str) -> None:
+    long = f"{text}\n\n" * 20
+    for version in set(VERSIONS) - set(FRAMES):
+        prompt = VERSIONS[version](Material("", TAGS, 3, title, long))
+        most = {"adapter-2": 450, "full-3": 2000}.get(version, 3400)
+        assert estimate_tokens(prompt.user) <= most, version
+        assert "<|im_" not in prompt.user
+        if version == "full-3":
+            assert prompt.user.count("</document>") == 1
+
+
+def test_the_brief_prompt_costs_less_than_the_first_one_and_less_anew() -> None:
+    """On a README of usual length. docs/quality.md has it by a real tokenizer."""
+    about = Material("", described(), 3, "Requests", "Words of a README. " * 400)
+    first, brief = VERSIONS["seed-1"](about), full_3(about)
+    asked = [estimate_tokens(brief.system + brief.user), estimate_tokens(first.user)]
+    assert asked[0] < estimate_tokens(full_2(about).system + full_2(about).user)
+    # What no server has in its cache: the first prompt begins with the document.
+    assert estimate_tokens(brief.user) < asked[1] / 3

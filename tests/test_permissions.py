@@ -12,14 +12,28 @@ from django.test import Client
 from django.urls import get_resolver
 from django.utils import timezone
 
-from review.models import Decision, Delivery, Event, Import, Membership, Project, Role, Scope
+from review.models import (
+    Batch,
+    Decision,
+    Delivery,
+    Event,
+    Import,
+    Membership,
+    Project,
+    Role,
+    Scope,
+    ServedModel,
+)
 from review.pipeline import importing
+from review.pipeline.auto_accept import switch_off, switch_on
+from review.pipeline.batch import start
 from review.pipeline.note import leave
 from review.pipeline.token import make
 from review.pipeline.webhook import register
 
 from .base import HouseTestCase
 from .permissions_table import TABLE, WHO, Row, markdown
+from .test_evaluate import measured
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +44,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "POST note_add": {"document": "{document_pk}"},
     "POST person_add": {"role": "reviewer"},
     "POST person_role": {"role": "curator"},
+    "POST auto_accept_on": {"promise": "0.9"},
     "POST changed_answer": {"act": "keep", "revision": "{revision}"},
 }
 
@@ -59,9 +74,13 @@ class Asked(HouseTestCase):
                 webhook=webhook, event=Event.TEST, next_at=timezone.now()
             ).pk,
             "import": self.asking().pk,
+            "evaluation": measured(self.project).pk,
             "revision": self.target.revisions.create(waits=True, text="Another.", sha256="0").pk,
+            "batch": self.batch().pk,
+            "served": ServedModel.objects.get().pk,
             "lease": self.page(bobs).fields["lease"],
         }
+        switch_off(switch_on(self.project, 0.9, self.alice))
         self.ready("another")
         alone = User.objects.create_user("alone")
         elsewhere = User.objects.create_user("elsewhere")
@@ -76,6 +95,10 @@ class Asked(HouseTestCase):
             "curator": self.member("carol", Role.CURATOR),
             "owner": self.member("olga", Role.OWNER),
         }
+
+    def batch(self) -> Batch:
+        self.document("for a batch")
+        return start(self.project, None, 1)
 
     def asking(self) -> Import:
         """A table that waits to be told which column is which."""

@@ -10,9 +10,8 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
-from review.llm.client import _manners
-from review.models import Document, DocumentState, Proposal, Tag
-from review.pipeline import sweep
+from review.models import Document, DocumentState, Proposal, ServedModel, Tag
+from review.pipeline import served, sweep
 from review.pipeline.propose import MOST_ATTEMPTS, TryLater, ask_again, propose
 
 from .base import HouseTestCase
@@ -22,7 +21,7 @@ from .fake_model import Reply, tags
 class Behaving(HouseTestCase):
     def setUp(self) -> None:
         super().setUp()
-        _manners.clear()
+        served.forget()
 
     def test_three_different_sets_become_candidates_in_the_models_order(self) -> None:
         document = self.ready()
@@ -38,7 +37,7 @@ class Behaving(HouseTestCase):
         request = self.model.requests[0]
         self.assertEqual(proposal.messages, request["messages"])
         self.assertEqual(proposal.model, "fake")
-        self.assertEqual(proposal.prompt_version, "full-2")
+        self.assertEqual(proposal.prompt_version, "full-3")
         self.assertEqual(len(proposal.vocabulary_version.tags), 90)
         self.assertEqual(proposal.calls[0]["temperature"], request["temperature"])
         self.assertEqual(proposal.calls[0]["seed"], request["seed"])
@@ -52,9 +51,10 @@ class Behaving(HouseTestCase):
         self.ready("2", "# Two")
         first, second = (request["messages"][0]["content"] for request in self.model.requests)
         self.assertEqual(first, second)
-        lines = [line for line in first.splitlines() if line.startswith("- ")]
-        self.assertEqual(lines, sorted(lines))
-        self.assertEqual(len(lines), 90)
+        listed = {tag.name: first.find(f"\n{tag.name}:") for tag in self.project.tags.all()}
+        self.assertEqual(len(listed), 90)
+        self.assertNotIn(-1, listed.values())
+        self.assertEqual(sorted(listed), sorted(listed, key=lambda name: listed[name]))
 
     def test_the_reply_is_constrained_to_the_vocabulary(self) -> None:
         self.ready()
@@ -188,7 +188,7 @@ class Misbehaving(HouseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        _manners.clear()
+        served.forget()
 
     def tried(self, *replies: Reply) -> Document:
         """A document after one run, in which the server gave these replies."""
@@ -205,6 +205,8 @@ class Misbehaving(HouseTestCase):
 
     def recovers(self, document: Document) -> None:
         Document.objects.update(not_before=None)
+        ServedModel.objects.update(open_until=None)  # if it was: the pause is over
+        served.forget()
         self.model.next.clear()
         propose(document.pk)
         document.refresh_from_db()

@@ -15,9 +15,11 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from review.models import Document, DocumentState, Project, Tag
+from review.pipeline import sweep
 from review.pipeline.first_start import seed_tags
 from review.pipeline.intake import take_in
 from review.readers import Incoming
@@ -38,8 +40,14 @@ def database_url() -> str:
     return os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{name}"
 
 
-@pytest.fixture
-def worker(model: FakeModel) -> Iterator[subprocess.Popen[bytes]]:
+POOLS = {
+    "prefork": ["--concurrency=1"],  # as for the embedded model
+    "threads": ["--pool=threads", "--concurrency=8"],  # as for another's server
+}
+
+
+@pytest.fixture(params=POOLS)
+def worker(model: FakeModel, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     """`celery worker` as in production, asking the fake model."""
     env = {
         **os.environ,
@@ -48,9 +56,15 @@ def worker(model: FakeModel) -> Iterator[subprocess.Popen[bytes]]:
         "OPENAI_API_KEY": "sk-test",
         "TAGGER_MODEL": "fake",
     }
-    command = [sys.executable, "-m", "celery", "-A", "tagger_site", "worker", "--concurrency=1"]
+    command = [sys.executable, "-m", "celery", "-A", "tagger_site", "worker"]
     process = subprocess.Popen(
-        [*command, "--without-gossip", "--without-mingle", "--loglevel=warning"],
+        [
+            *command,
+            *POOLS[request.param],
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel=warning",
+        ],
         cwd=ROOT,
         env=env,
         start_new_session=True,
@@ -139,6 +153,36 @@ def test_a_document_told_of_five_times_is_asked_about_once(
         propose_tags.delay(document.pk)
     until(lambda: all_ready() and not broker.llen("celery"))
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("worker", ["threads"], indirect=True)
+def test_one_process_has_many_calls_under_way(
+    project: Project, broker: redis.Redis, worker: subprocess.Popen[bytes], model: FakeModel
+) -> None:
+    model.default.silent = 0.4
+    load(project, 40)
+    fill_queue()
+    until(all_ready)
+    assert model.most >= 6  # it begins with 4 at once, and goes up
+    assert len(model.requests) == 40
+
+
+@pytest.mark.parametrize("worker", ["threads"], indirect=True)
+def test_a_worker_that_is_killed_loses_nothing(
+    project: Project, broker: redis.Redis, worker: subprocess.Popen[bytes], model: FakeModel
+) -> None:
+    model.default.silent = 1
+    load(project, 8)
+    fill_queue()
+    until(lambda: len(model.requests) >= 2)
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    begun = Document.objects.filter(state=DocumentState.PROPOSING)
+    assert begun.exists()
+    begun.update(lease_expires_at=timezone.now())  # time passes
+    assert sweep.take_back() >= 2
+    assert Document.objects.filter(state=DocumentState.WAITING).count() == 8
+    assert not Document.objects.exclude(lease_token=None).exists()
 
 
 def test_without_a_broker_documents_still_come_in(project: Project, settings: Settings) -> None:

@@ -29,7 +29,7 @@ def make_ready(project: Project, count: int, text: str = "# A document\n\nSome w
     """
     if not project.tags.exists():
         Tag.objects.bulk_create(
-            Tag(project=project, number=tag["id"], name=tag["name"]) for tag in seed_tags()
+            Tag(project=project, number=tag.pop("id"), **tag) for tag in seed_tags()
         )
     tags = list(project.tags.order_by("number")[:4])
     version = VocabularyVersion.current(project)

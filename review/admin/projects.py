@@ -8,8 +8,13 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Model
+from django.forms import ChoiceField
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
+from review.llm.prompt import VERSIONS
 from review.models import Membership, Project, Role
 from review.pipeline.close import settle_counts
 
@@ -65,8 +70,25 @@ class ProjectAdmin(InProject):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return asking(request).is_superuser
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self.may(request, obj, Role.OWNER)
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> list[str]:
+        """Curators choose the prompt; the rest is the owner's."""
+        if obj is None or self.may(request, obj, Role.OWNER):
+            return []
+        return [field.name for field in Project._meta.fields if field.name not in ("id", "prompt")]
+
+    def get_form(
+        self, request: HttpRequest, obj: Project | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """The prompt is one of the versions that there are."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        field = form.base_fields["prompt"]
+        link = format_html('<a href="{}">{}</a>', reverse("prompt"), _("See them"))
+        form.base_fields["prompt"] = ChoiceField(
+            choices=[("", _("As is measured to be best")), *((name, name) for name in VERSIONS)],
+            required=False,
+            help_text=format_html("{} {}", field.help_text, link),
+        )
+        return form
 
     def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

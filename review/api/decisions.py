@@ -17,6 +17,7 @@ from ninja import Body, Query, Router, Schema
 from pydantic import ConfigDict, Field, StrictInt
 
 from review.models import Decision, DecisionKind, Project, Proposal, SkipReason, Tag
+from review.models.decision import MACHINE
 from review.pipeline import decide
 from review.pipeline.refusal import Conflict, NotATagSet
 
@@ -37,6 +38,9 @@ class DecisionOut(Schema):
     id: int
     document: str = Field(description="The document's id.")
     reviewer: str = Field(description="The name of who decided.")
+    machine: bool = Field(
+        description="Let through unseen: the tags are the model's, and no person has decided."
+    )
     kind: DecisionKind
     tags: list[TagRef] = Field(description="In their order; of a pick, those of its candidate.")
     proposal: int | None = Field(description="The one that was on the page.")
@@ -56,6 +60,10 @@ class DecisionOut(Schema):
     @staticmethod
     def resolve_reviewer(decision: Decision) -> str:
         return decision.reviewer.username
+
+    @staticmethod
+    def resolve_machine(decision: Decision) -> bool:
+        return decision.reviewer.username == MACHINE
 
     @staticmethod
     def resolve_proposal(decision: Decision) -> int | None:

@@ -40,6 +40,11 @@ class Purpose(models.TextChoices):
     REVIEW = "review", "One of the document's reviews"
     REPEAT = "repeat", "The same document decided again, to compare"
     FINAL = "final", "A curator's word, which ends the matter"
+    MACHINE = "machine", "Let through unseen: nobody has reviewed it"
+
+
+# The account in whose name documents are let through unseen: no person can have this name.
+MACHINE = "(auto-accept)"
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
@@ -50,6 +55,10 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
     def final(self) -> DecisionQuerySet:
         """What curators settled, and nobody took back: at most one for a document."""
         return self.filter(standing__purpose=Purpose.FINAL)
+
+    def by_people(self) -> DecisionQuerySet:
+        """Without those that let a document through unseen."""
+        return self.exclude(reviewer__username=MACHINE)
 
     def tag_sets(self) -> dict[int, frozenset[int]]:
         """By decision: the ids of the tags that it gives the document; "none fits" gives none.
@@ -83,7 +92,8 @@ class Decision(models.Model):
     A pick names its candidate, a correction its own tags (`placed_tags`), a skip its reason,
     an undo the decision that it takes back. A curator settles a dispute by tags of their own
     (`placed_tags`; none of them where no tag fits). All but the undo know the proposal that
-    was on the page, and the order of its candidates there.
+    was on the page, and the order of its candidates there. A document that is let through
+    unseen is picked by the account MACHINE: nobody saw its candidates, so it makes no pairs.
     """
 
     document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="decisions")

@@ -47,6 +47,10 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """Those that nobody holds; a lease past its end holds nothing."""
         return self.filter(Q(lease_expires_at=None) | Q(lease_expires_at__lte=now))
 
+    def unbatched(self, now: datetime.datetime) -> DocumentQuerySet:
+        """Of those that wait, the ones that no batch holds: see models/batch.py."""
+        return self.filter(Q(lease_token=None) | Q(not_before__lte=now))
+
 
 class Document(models.Model):
     """One text to be tagged.

@@ -24,6 +24,14 @@ class Project(models.Model):
         help_text="The share of a person's documents that come back to them later, in another "
         "order, to see whether they decide alike: 0 to 0.5.",
     )
+    prompt = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="How a model server is asked; empty: as is measured to be best. The embedded "
+        "model keeps to the prompt that its adapter was trained with.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

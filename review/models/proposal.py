@@ -11,6 +11,9 @@ from .document import Document
 from .project import MOST_TAGS
 from .vocabulary import Tag, VocabularyVersion
 
+# In a proposal's `model`: none was asked. See pipeline/stand_in.py.
+WORDS_COUNTED = "words counted (no model was there)"
+
 
 class SystemMessage(models.Model):
     """A system message, stored once: the proposals of one vocabulary version share it."""
@@ -74,6 +77,7 @@ class Proposal(models.Model):
                 name="proposal_by_model",
                 condition=Q(current=True),
             ),
+            models.Index(fields=["created_at"], name="proposal_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -82,10 +86,9 @@ class Proposal(models.Model):
     @property
     def messages(self) -> list[dict[str, str]]:
         """What the model was sent, to the byte: the system message, then the user's."""
-        return [
-            {"role": "system", "content": self.system_message.text},
-            {"role": "user", "content": self.user_message},
-        ]
+        system = self.system_message.text  # seed-1 has none
+        first = [{"role": "system", "content": system}] if system else []
+        return [*first, {"role": "user", "content": self.user_message}]
 
     def order_for(self, reviewer_id: int, again: bool = False) -> list[int]:
         """The candidates' ranks in the order in which this reviewer sees them.
@@ -113,6 +116,12 @@ class Candidate(models.Model):
     temperature = models.FloatField()
     seed = models.BigIntegerField(null=True, blank=True)
     confidence = models.FloatField(null=True, blank=True)
+    composed = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Put together from how likely each tag was: the model did not say this set, "
+        "and it is no sample of its own for training.",
+    )
 
     class Meta:
         constraints = [

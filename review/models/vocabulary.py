@@ -125,22 +125,21 @@ class VocabularyVersion(models.Model):
     @classmethod
     def current(cls, project: Project) -> VocabularyVersion:
         """The snapshot of the tags as they are now; made if there is none yet."""
+        active = project.tags.active().values_list("number", "name", "description", "not_for")
         tags: list[dict[str, Any]] = [
-            {
-                "id": tag.number,
-                "name": tag.name,
-                "description": tag.description,
-                "not_for": tag.not_for,
-            }
-            for tag in project.tags.active()
+            {"id": number, "name": name, "description": description, "not_for": not_for}
+            for number, name, description, not_for in active
         ]
         # Sorted here, not by the database: collations differ, and with them the prompt's bytes.
         tags.sort(key=lambda tag: tag["name"])
         canonical = json.dumps(tags, sort_keys=True, ensure_ascii=False)
         sha256 = hashlib.sha256(canonical.encode()).hexdigest()
-        version, _ = cls.objects.get_or_create(
-            project=project, sha256=sha256, defaults={"tags": tags}
-        )
+        version = cls.objects.filter(project=project, sha256=sha256).defer("tags").first()
+        if version is None:
+            version, _ = cls.objects.get_or_create(
+                project=project, sha256=sha256, defaults={"tags": tags}
+            )
+        version.tags = tags  # the same, as the hash says: not read again for each document
         return version
 
 

@@ -5,7 +5,13 @@ intake       what a reader yields → documents that wait
 importing    a file that a person brings → a job that a worker loads
 revise       another text of a reviewed document → what becomes of its decisions
 endpoint     settings → the model to ask
+learn        reviewed documents → examples for the prompts of those like them
 propose      a waiting document → a proposal with up to three candidates
+ranking      a project's tags and picks → which tags are likely for a document
+stand_in     no model for long → candidates by counting words, until one is back
+exam         a labelled file, or a project's decisions → what proposals are measured with
+evaluate     labelled documents → how good the proposals for them are, kept
+preview      a document and a prompt's version → the messages, and why these examples
 queue        a reviewer → the next document, leased
 decide       a reviewer's choice → a decision, for good
 refusal      an act that does not fit → why not, in a sentence

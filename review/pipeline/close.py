@@ -27,7 +27,10 @@ from review.models.document import FREE
 
 AT_ONCE = 500  # documents closed in one transaction
 
-SETTLED = Exists(Standing.objects.filter(document=OuterRef("pk"), purpose=Purpose.FINAL))
+# Done whatever its reviews: by a curator's word, or let through unseen.
+SETTLED = Exists(
+    Standing.objects.filter(document=OuterRef("pk"), purpose__in=[Purpose.FINAL, Purpose.MACHINE])
+)
 
 
 def hold(document: int) -> None:
@@ -66,13 +69,14 @@ def reopen(document: Document) -> None:
 
 
 def take_back_all(document: int, curator: User) -> bool:
-    """Take back every review of the document that stands, and what a curator settled.
+    """Take back all that stands on the document: reviews, what a curator settled, and that it
+    was let through unseen.
 
     Within a transaction that holds the document's row. False, for the caller to roll back, when
     one of them is being taken back by somebody else: it does not wait for them, who may wait for
     that row.
     """
-    stands = Standing.objects.filter(document=document, purpose__in=[Purpose.REVIEW, Purpose.FINAL])
+    stands = Standing.objects.filter(document=document).exclude(purpose=Purpose.REPEAT)
     taken = list(stands.select_for_update(skip_locked=True))
     if len(taken) != stands.count():
         return False
@@ -110,7 +114,8 @@ def settle_counts(project: Project) -> tuple[int, int]:
     too_few = documents.filter(reviews__lt=project.reviews_needed)
     # Two statements: a curator may settle meanwhile, and the second must see it.
     opened = too_few.filter(state=DocumentState.DISPUTED).update(state=DocumentState.READY)
-    opened += too_few.filter(~SETTLED, state=DocumentState.REVIEWED).update(
+    # Without any review it is always settled, or let through unseen; these may be many.
+    opened += too_few.filter(~SETTLED, state=DocumentState.REVIEWED, reviews__gt=0).update(
         state=DocumentState.READY
     )
     return opened, closed

@@ -27,6 +27,7 @@ from review.models import (
     Standing,
     Tag,
 )
+from review.models.decision import MACHINE
 from review.models.document import DocumentQuerySet
 from review.models.vocabulary import end_of
 
@@ -51,6 +52,7 @@ class Wanted:
     model: str = ""  # whose candidates are the current ones
     disagreement: float | None = None  # at least so much
     pinned: bool = False
+    unseen: bool = False  # let through without a review
     words: str = ""
     begins: str = ""  # of the id
     oldest_first: bool = False
@@ -79,6 +81,8 @@ class Row:
     document: Document
     model: str = ""
     tags: list[Tag] = field(default_factory=list)
+    unseen: bool = False
+    confidence: float | None = None  # of what was let through unseen
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,9 @@ def _lookups(wanted: Wanted) -> list[QuerySet[Any]]:
     if wanted.reviewer is not None:
         decided = Standing.objects.filter(reviewer=wanted.reviewer, purpose=Purpose.REVIEW)
         lookups.append(decided)
+    if wanted.unseen:
+        machine = Standing.objects.filter(reviewer__username=MACHINE, purpose=Purpose.MACHINE)
+        lookups.append(machine)
     if wanted.model:
         lookups.append(Proposal.objects.filter(current=True, model=wanted.model))
     return lookups
@@ -258,6 +265,9 @@ def _rows(project: Project, keys: list[int]) -> list[Row]:
     for key, model in current.values_list("document_id", "model"):
         rows[key].model = model
     reviewed = [key for key in rows if documents[key].state == DocumentState.REVIEWED]
+    machine = Standing.objects.filter(document__in=reviewed, purpose=Purpose.MACHINE)
+    for key, confidence in machine.values_list("document", "decision__candidate__confidence"):
+        rows[key].unseen, rows[key].confidence = True, confidence
     tags = {tag.pk: tag for tag in project.tags.all()} if reviewed else {}
     merged = {pk: tag.merged_into_id for pk, tag in tags.items() if tag.merged_into_id}
     for key, tag in _given(reviewed):

@@ -9,6 +9,7 @@ from django.db.models import Prefetch
 
 from review.models import Decision, DecisionKind, Document, Project, Purpose, Tag
 from review.models.decision import DecisionQuerySet
+from review.models.proposal import WORDS_COUNTED
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class PreferencePair:
     candidate's order, as the model was shown them. merged: how many of their tags were merged
     into others since. same_now: by these merges the sides have become one set. Such a pair says
     what was preferred then, or even what nobody saw: the page shows equal sets as one.
+    chosen_said, rejected_said: the model itself said it, in answer to the prompt (on-policy); else
+    a person did, or it was put together from likelihoods.
     """
 
     decision: Decision
@@ -30,6 +33,8 @@ class PreferencePair:
     chosen_tags: list[Tag]
     rejected_tags: list[Tag]
     same_now: bool = False
+    chosen_said: bool = True
+    rejected_said: bool = True
 
     @property
     def merged(self) -> int:
@@ -43,7 +48,8 @@ def pairs(project: Project) -> Iterator[PreferencePair]:
     A pick makes at most two: it beats each set that was passed over. A correction beats all
     that were shown, and so does what a curator settled; reviews that say otherwise than it
     make none. Losers are not ranked among themselves; equal sets make no pair, nor does a
-    skip, a repeat, an undone decision, or "none fits" without a set that does. Reads in
+    skip, a repeat, an undone decision, "none fits" without a set that does, or a choice between
+    sets that no model gave. Reads in
     chunks: memory does not grow with the number of decisions.
     """
     decisions = with_what_pairs_need(
@@ -77,7 +83,7 @@ def pairs_of(decision: Decision, ends: Mapping[int, int]) -> Iterator[Preference
     `ends`: what merged tags have become, by their ids.
     """
     proposal = decision.proposal
-    if proposal is None:
+    if proposal is None or proposal.model == WORDS_COUNTED:  # no model answered, to no prompt
         return
     names = {tag["id"]: tag["name"] for tag in proposal.vocabulary_version.tags}
     ranked = sorted(proposal.candidates.all(), key=lambda candidate: candidate.rank)
@@ -100,6 +106,8 @@ def pairs_of(decision: Decision, ends: Mapping[int, int]) -> Iterator[Preference
                 tags,
                 loser.tags,
                 same_now=_today(tags, ends) == _today(loser.tags, ends),
+                chosen_said=bool(picked) and not picked[0].composed,
+                rejected_said=not loser.composed,
             )
 
 

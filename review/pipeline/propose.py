@@ -12,9 +12,9 @@ import hashlib
 import logging
 import random
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -22,23 +22,28 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from review.insight.quality import distance
 from review.llm.client import Endpoint
 from review.llm.errors import NoAnswer, Refused, Unavailable
-from review.llm.prompt import VERSIONS, Material, PromptTag
-from review.llm.sampling import Sampling
+from review.llm.prompt import VERSIONS, WITH_EXAMPLES, Material, PromptTag
+from review.llm.rank import Ranker, shortlist
+from review.llm.sampling import PLANS, Sampling
 from review.models import (
     Candidate,
     CandidateTag,
     Document,
     DocumentState,
+    Project,
     Proposal,
     SystemMessage,
+    Tag,
     VocabularyVersion,
 )
 from review.models.document import FREE
+from review.models.proposal import WORDS_COUNTED
 
-from . import render
-from .endpoint import NoModel, configured_endpoint
+from . import accept, learn, ranking, render, served
+from .endpoint import NoModel
 from .intake import problem_of
 
 news = logging.getLogger("tagger")
@@ -56,21 +61,63 @@ class TryLater(Exception):
         self.seconds = seconds
 
 
-def propose(document_id: int) -> Proposal | None:
+@dataclass
+class Common:
+    """What documents read one after another have in common: it is looked up once for them."""
+
+    versions: dict[int, VocabularyVersion] = field(default_factory=dict)  # by project
+    tags: dict[int, dict[int, int]] = field(default_factory=dict)  # by version: number → key
+    messages: dict[str, SystemMessage] = field(default_factory=dict)  # by their hash
+
+    def version(self, project: Project) -> VocabularyVersion:
+        if project.pk not in self.versions:
+            self.versions[project.pk] = VocabularyVersion.current(project)
+        return self.versions[project.pk]
+
+    def tags_of(self, version: VocabularyVersion) -> dict[int, int]:
+        if version.pk not in self.tags:
+            tags = Tag.objects.filter(project=version.project_id)
+            self.tags[version.pk] = dict(tags.values_list("number", "pk"))
+        return self.tags[version.pk]
+
+    def message(self, system: str) -> SystemMessage:
+        sha256 = hashlib.sha256(system.encode()).hexdigest()
+        found = self.messages.get(sha256)
+        if found is None:
+            found = SystemMessage.objects.filter(sha256=sha256).defer("text").first()
+            if found is None:  # not kept here: the transaction may be undone
+                made = {"text": system}
+                return SystemMessage.objects.get_or_create(sha256=sha256, defaults=made)[0]
+            self.messages[sha256] = found
+        return found
+
+
+def propose(document_id: int, common: Common | None = None) -> Proposal | None:
     """Ask the model about a waiting document, and store what came of it.
 
     Returns None, having called nothing, when the document is not waiting: it is gone, done,
-    or being read by another worker. Raises TryLater when the server could not answer.
+    or being read by another worker. Raises TryLater when the server could not answer, or is not
+    asked just now.
     """
+    try:
+        served.check()
+    except served.Paused as paused:
+        put_off(document_id, str(paused), paused.seconds)
+        raise TryLater(str(paused), paused.seconds) from paused
+    except NoModel:
+        pass  # the document is told below
     token = uuid.uuid4()
-    document = _claim(document_id, token)
+    document = claim(document_id, token)
     if document is None:
         return None
-    run = Run(document, token, VocabularyVersion.current(document.project))
+    common = common or Common()
+    run = Run(document, token, common.version(document.project), common)
     try:
-        endpoint = configured_endpoint()
+        endpoint = asked_as(served.take(), document.project)
     except NoModel as error:
         raise run.later(str(error), LONGEST_PAUSE) from error
+    except served.Paused as paused:
+        raise run.later(str(paused), pause(0, paused.seconds), asked=False) from paused
     project = document.project
     sampling = sample(
         endpoint,
@@ -79,18 +126,33 @@ def propose(document_id: int) -> Proposal | None:
         project.max_tags,
         document.title,
         document.text,
+        partial(learn.similar, project, besides=document),
+        partial(ranking.ranker, project, run.version),
     )
     try:
         sampling.three(settings.MODEL_DEADLINE)
-    except Unavailable as error:
-        raise run.later(str(error), pause(document.troubles, error.retry_after)) from error
-    except NoAnswer as error:
+    except (Unavailable, NoAnswer, Refused) as error:
+        served.went_badly(endpoint, error)
+        if isinstance(error, Unavailable):
+            raise run.later(str(error), pause(document.troubles, error.retry_after)) from error
+        if isinstance(error, Refused):
+            return run.store(sampling, str(error))
         if document.troubles + 1 < MOST_TROUBLES:
             raise run.later(str(error), pause(document.troubles), sampling) from error
         return run.store(sampling, f"{error} It was tried {MOST_TROUBLES} times.")
-    except Refused as error:
-        return run.store(sampling, str(error))
+    served.went_well(endpoint)
     return run.store(sampling)
+
+
+def asked_as(endpoint: Endpoint, project: Project) -> Endpoint:
+    """The endpoint with the prompt that the project has chosen.
+
+    Not the embedded one: its adapter was trained for its own prompt. And not with a version that
+    there is no longer.
+    """
+    if endpoint.grammar or project.prompt not in VERSIONS:
+        return endpoint
+    return replace(endpoint, recipe=replace(endpoint.recipe, prompt=project.prompt))
 
 
 def sample(
@@ -100,26 +162,37 @@ def sample(
     max_tags: int,
     title: str,
     text: str,
+    similar: learn.Similar | None = None,
+    ranker: Callable[[], Ranker] | None = None,
 ) -> Sampling:
     """A sampling that is ready to be asked for its `three`; asks nothing and saves nothing.
 
-    `tags` as in a vocabulary version: each has at least an "id" and a "name".
+    `tags` as in a vocabulary version: each has at least an "id" and a "name". similar: where
+    the examples come from, and ranker: what ranks the tags, if the recipe wants them.
     """
+    recipe = endpoint.recipe
+    ranked = {}
+    if ranker and (recipe.shortlist or PLANS[recipe.plan].weigh):
+        ranked = ranker().scores(title, text)
+    if ranked and recipe.shortlist:
+        listed = set(shortlist(ranked, recipe.shortlist))
+        tags = [tag for tag in tags if tag["name"] in listed]
     shown = [
-        PromptTag(tag["name"], tag.get("description", ""), tag.get("not_for", "")) for tag in tags
+        PromptTag(tag["name"], tag.get("description", ""), tag.get("not_for", ""), tag["id"])
+        for tag in tags
     ]
-    material = Material(guidelines, shown, max_tags, title, text)
-    prompt = VERSIONS[endpoint.recipe.prompt](material)
-    return Sampling(endpoint, prompt, [tag.name for tag in shown], max_tags)
+    count = recipe.examples if recipe.prompt in WITH_EXAMPLES else 0
+    examples = similar(title, text, count) if similar and count else []
+    material = Material(guidelines, shown, max_tags, title, text, examples)
+    prompt = VERSIONS[recipe.prompt](material)
+    return Sampling(endpoint, prompt, [tag.name for tag in shown], max_tags, ranked=ranked)
 
 
-def disagreement(sets: Sequence[Sequence[str]]) -> float:
-    """How much the sets differ: the mean Jaccard distance of all pairs, 0 to 1; 0 for one set."""
-    distances = [
-        1 - len(set(one) & set(other)) / len(set(one) | set(other))
-        for one, other in combinations(sets, 2)
-    ]
-    return sum(distances) / len(distances) if distances else 0.0
+def doubt_of(sampling: Sampling) -> float:
+    """How unsure the model is, 0 to 1: what it says of itself, else how much the sets differ."""
+    if sampling.doubt is not None:
+        return sampling.doubt
+    return distance([found.tags for found in sampling.sets])
 
 
 def pause(troubles: int, asked_for: float | None = None) -> float:
@@ -154,21 +227,33 @@ def ask_again(documents: QuerySet[Document], *, ready: bool = False) -> int:
     return asked
 
 
-def _claim(document_id: int, token: uuid.UUID) -> Document | None:
+def put_off(document_id: int, reason: str, seconds: float) -> None:
+    """Let a waiting document wait on, with the reason: nothing was tried with it."""
+    not_before = timezone.now() + datetime.timedelta(seconds=pause(0, seconds))
+    waiting = Document.objects.filter(pk=document_id, state=DocumentState.WAITING)
+    waiting.unbatched(timezone.now()).update(reason=reason, not_before=not_before)
+
+
+def claim(document_id: int, token: uuid.UUID) -> Document | None:
+    """Take a waiting document's lease for a run; None where it does not wait, or no longer."""
     now = timezone.now()
     waiting = Document.objects.filter(pk=document_id, state=DocumentState.WAITING)
-    won = waiting.filter(attempts__lt=MOST_ATTEMPTS).update(
-        state=DocumentState.PROPOSING,
-        attempts=F("attempts") + 1,
-        lease_token=token,
-        lease_holder=None,
-        lease_started_at=now,
-        # Past the hard time limit of the task, so that a live run is never taken for a dead one.
-        lease_expires_at=now + datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 30),
+    won = (
+        waiting.filter(attempts__lt=MOST_ATTEMPTS)
+        .unbatched(now)
+        .update(
+            state=DocumentState.PROPOSING,
+            attempts=F("attempts") + 1,
+            lease_token=token,
+            lease_holder=None,
+            lease_started_at=now,
+            # Past the hard time limit of the task: a live run is never taken for a dead one.
+            lease_expires_at=now + datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 30),
+        )
     )
     if not won:
         return None
-    return Document.objects.select_related("project").get(pk=document_id)
+    return Document.objects.select_related("project").defer("html").get(pk=document_id)
 
 
 @dataclass(frozen=True)
@@ -178,14 +263,17 @@ class Run:
     document: Document
     token: uuid.UUID
     version: VocabularyVersion
+    common: Common
 
-    def later(self, reason: str, seconds: float, sampling: Sampling | None = None) -> TryLater:
+    def later(
+        self, reason: str, seconds: float, sampling: Sampling | None = None, asked: bool = True
+    ) -> TryLater:
         """Put the document back to wait, with the reason; what the model did say is kept."""
         with transaction.atomic():
             ours = self._end(
                 state=DocumentState.WAITING,
                 reason=reason,
-                troubles=F("troubles") + 1,
+                troubles=F("troubles") + int(asked),
                 not_before=timezone.now() + datetime.timedelta(seconds=seconds),
             )
             if ours and sampling is not None:
@@ -202,7 +290,7 @@ class Run:
                 html_version=render.VERSION,
                 state=DocumentState.FAILED if error else DocumentState.READY,
                 reason=error,
-                disagreement=0 if error else disagreement([found.tags for found in sampling.sets]),
+                disagreement=0 if error else doubt_of(sampling),
                 troubles=0,
                 not_before=None,
             )
@@ -213,7 +301,9 @@ class Run:
             proposal.current = not error
             proposal.save()
             if not error:
-                self._save_candidates(proposal, sampling)
+                confidence = self._save_candidates(proposal, sampling)
+                if proposal.model != WORDS_COUNTED:
+                    accept.consider(proposal, confidence)
         if error:
             news.info("%s: no tags. %s", document, error)
         else:
@@ -224,8 +314,11 @@ class Run:
 
     def _end(self, **changes: Any) -> bool:
         """Give the lease back together with the changes, if it is still this run's."""
+        # Waiting: what a batch holds (pipeline/batch.py).
         held = Document.objects.filter(
-            pk=self.document.pk, state=DocumentState.PROPOSING, lease_token=self.token
+            pk=self.document.pk,
+            state__in=[DocumentState.PROPOSING, DocumentState.WAITING],
+            lease_token=self.token,
         )
         return bool(
             held.update(
@@ -236,17 +329,13 @@ class Run:
         )
 
     def _proposal(self, sampling: Sampling, error: str) -> Proposal:
-        system = sampling.prompt.system
-        system_message, _ = SystemMessage.objects.get_or_create(
-            sha256=hashlib.sha256(system.encode()).hexdigest(), defaults={"text": system}
-        )
         return Proposal(
             document=self.document,
             endpoint=sampling.endpoint.base_url,
             model=sampling.endpoint.model,
             prompt_version=sampling.endpoint.recipe.prompt,
             vocabulary_version=self.version,
-            system_message=system_message,
+            system_message=self.common.message(sampling.prompt.system),
             user_message=sampling.prompt.user,
             document_cut=sampling.prompt.cut,
             calls=sampling.calls,
@@ -261,11 +350,14 @@ class Run:
             error=error,
         )
 
-    def _save_candidates(self, proposal: Proposal, sampling: Sampling) -> None:
+    def _save_candidates(self, proposal: Proposal, sampling: Sampling) -> float | None:
+        """Returns the confidence of the first."""
         # By number, from the version: a tag may have been renamed or retired since the model
         # was shown it, and the rows say what it answered.
         numbers = {tag["name"]: tag["id"] for tag in self.version.tags}
-        tags = {tag.number: tag for tag in self.document.project.tags.all()}
+        tags = self.common.tags_of(self.version)
+        sets = [found.tags for found in sampling.sets]
+        confidence = accept.judge(proposal, sets, list(numbers))
         candidates = Candidate.objects.bulk_create(
             Candidate(
                 proposal=proposal,
@@ -273,11 +365,14 @@ class Run:
                 raw_reply=found.raw,
                 temperature=found.temperature,
                 seed=found.seed,
+                composed=found.composed,
+                confidence=confidence if rank == 1 else None,
             )
             for rank, found in enumerate(sampling.sets, start=1)
         )
         CandidateTag.objects.bulk_create(
-            CandidateTag(candidate=candidate, tag=tags[numbers[name]], position=position)
+            CandidateTag(candidate=candidate, tag_id=tags[numbers[name]], position=position)
             for candidate, found in zip(candidates, sampling.sets, strict=True)
             for position, name in enumerate(found.tags, start=1)
         )
+        return confidence

@@ -2,7 +2,9 @@
 
 The order, in one place (`CLAIM`): what a curator pinned; then what fewest people have
 decided on; then where the candidates disagree most, since there a pick says most; then what
-came first. Documents whose samples all agree come last.
+came first. Documents whose samples all agree come last. But one claim in five first looks for
+what is kept to audit the documents that are let through unseen: its samples agree, and the audit
+must not wait for the end of the queue.
 """
 
 from __future__ import annotations
@@ -22,21 +24,26 @@ from review.models.document import FREE
 # Plain SQL, because every pick waits for it: one statement takes the first free document. Of
 # many at once each gets another: PostgreSQL passes over the rows that are just being taken,
 # SQLite lets one write at a time. The index `document_queue` has the columns of the order.
-CLAIM = """
-UPDATE review_document
-SET lease_token = %(token)s, lease_holder_id = %(reviewer)s,
-    lease_started_at = %(now)s, lease_expires_at = %(end)s
-WHERE id = (
+FREE_ONE = """(
     SELECT id FROM review_document AS free
     WHERE project_id = %(project)s AND state = 'ready' AND id <> %(after)s
       AND (lease_expires_at IS NULL OR lease_expires_at <= %(now)s)
       AND NOT EXISTS (
           SELECT 1 FROM review_standing
           WHERE document_id = free.id AND reviewer_id = %(reviewer)s
-      )
-    ORDER BY pinned DESC, reviews, disagreement DESC, id
+      ) {which}
     LIMIT 1 {skip_locked}
-)
+)"""
+IN_ORDER = "ORDER BY pinned DESC, reviews, disagreement DESC, id"
+TO_AUDIT = """AND id IN (
+    SELECT document_id FROM review_acceptance WHERE project_id = %(project)s AND waiting
+) ORDER BY id"""
+AUDITS = 5  # one claim in so many
+CLAIM = """
+UPDATE review_document
+SET lease_token = %(token)s, lease_holder_id = %(reviewer)s,
+    lease_started_at = %(now)s, lease_expires_at = %(end)s
+WHERE id = {free}
 RETURNING id, project_id, external_id, title, markup, source, characters, html, html_version,
           state, pinned, reviews, disagreement,
           lease_token, lease_holder_id, lease_started_at, lease_expires_at,
@@ -77,8 +84,9 @@ def claim_beside(
     nothing to lease, it is not known. A document does not follow itself: it is not `after`.
     """
     now = timezone.now()
+    token = uuid.uuid4()
     values = {
-        "token": stored_uuid(uuid.uuid4()),
+        "token": stored_uuid(token),
         "holding": stored_uuid(holding),
         "now": connection.ops.adapt_datetimefield_value(now),
         "end": connection.ops.adapt_datetimefield_value(now + lease_time()),
@@ -87,7 +95,11 @@ def claim_beside(
         "after": after or 0,
     }
     skip_locked = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-    claimed = list(Document.objects.raw(CLAIM.format(skip_locked=skip_locked), values))
+    free = FREE_ONE.format(which=IN_ORDER, skip_locked=skip_locked)
+    if token.int % AUDITS == 0:
+        audit = FREE_ONE.format(which=TO_AUDIT, skip_locked=skip_locked)
+        free = f"COALESCE({audit}, {free})"
+    claimed = list(Document.objects.raw(CLAIM.format(free=free), values))
     if not claimed:
         return None, False
     return claimed[0], bool(claimed[0].still_held)  # type: ignore[attr-defined]

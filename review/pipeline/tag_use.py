@@ -17,6 +17,7 @@ from django.db.models import Count, Max, QuerySet
 from django.utils import timezone
 
 from review.models import CandidateTag, Counted, Decision, DecisionKind, Proposal, TagUse
+from review.models.decision import MACHINE
 
 AT_ONCE = 5_000  # proposals, and decisions
 STEPS = 20  # at most, each time: a hundred thousand in one go
@@ -85,12 +86,13 @@ def _new(rows: QuerySet[Any]) -> list[int]:
 
 def _add_decisions(uses: Uses, after: int, last: int) -> None:
     window = Decision.objects.filter(pk__gt=after, pk__lte=last)
-    picks = window.filter(kind=DecisionKind.PICK).order_by()
+    picks = window.by_people().filter(kind=DecisionKind.PICK).order_by()
     tag = "candidate__placed_tags__tag"
     for key, count, when in picks.values_list(tag).annotate(Count("pk"), Max("created_at")):
         uses.picked[key] += count
         uses.last[key] = when
-    undone = window.filter(undoes__kind=DecisionKind.PICK).order_by()
+    people = window.exclude(undoes__reviewer__username=MACHINE)
+    undone = people.filter(undoes__kind=DecisionKind.PICK).order_by()
     for key, count in undone.values_list(f"undoes__{tag}").annotate(Count("pk")):
         uses.picked[key] -= count
     _add_corrections(uses, window.filter(kind__in=OWN_SET), 1)

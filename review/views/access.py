@@ -43,7 +43,12 @@ def membership_of(user: User) -> Membership | None:
 
 
 def project_of(user: User, least: Role = Role.REVIEWER) -> Project:
-    """The project that the user works in, where they have at least this role.
+    """The project that the user works in, where they have at least this role. Raises as below."""
+    return working_as(user, least).project
+
+
+def working_as(user: User, least: Role) -> Membership:
+    """Where the user works, in at least this role.
 
     Raises PermissionDenied for someone whose role is another, or who is a member of none.
     """
@@ -58,7 +63,7 @@ def project_of(user: User, least: Role = Role.REVIEWER) -> Project:
         else:
             told = _("This page is for owners. Ask the owner of the project to make you one.")
         raise PermissionDenied(told)
-    return membership.project
+    return membership
 
 
 def candidate_for(user: User, candidate_id: int) -> Candidate:

@@ -82,6 +82,7 @@ class Filter(forms.Form):
         widget=forms.NumberInput({"step": "any"}),
     )
     pinned = forms.BooleanField(label=gettext_lazy("Pinned"))
+    unseen = forms.BooleanField(label=gettext_lazy("Accepted unseen"))
     oldest_first = forms.BooleanField(label=gettext_lazy("Oldest first"))
 
     use_required_attribute = False

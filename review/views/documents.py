@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from review.pipeline.sheet import sheet
-from review.pipeline.tags_out import final_tags
+from review.pipeline.tags_out import final_tags, unseen
 from review.writers.expected_json import expected
 
 from .access import document_for, signed_in
@@ -28,6 +28,7 @@ def page(request: HttpRequest, external_id: str) -> HttpResponse:
         "sheet": sheet(document, proposal, fold=False),
         "tags": tags,
         "note_tags": tags,
+        "unseen": unseen(document),
     }
     return render(request, "review/look.html", context)
 

@@ -29,7 +29,7 @@ def project(model: FakeModel) -> Project:
     """Six documents that are ready, the last one hostile, and a reviewer."""
     project = Project.objects.create(name="READMEs")
     Tag.objects.bulk_create(
-        Tag(project=project, number=tag["id"], name=tag["name"]) for tag in seed_tags()
+        Tag(project=project, number=tag.pop("id"), **tag) for tag in seed_tags()
     )
     user = User.objects.create_user("alice", password=PASSWORD)
     Membership.objects.create(project=project, user=user, role=Role.REVIEWER)

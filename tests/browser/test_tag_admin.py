@@ -75,14 +75,14 @@ def test_a_curator_walks_through_the_list(
 
     # Rename: the number stays.
     page.get_by_role("link", name="cli", exact=True).click()
-    page.get_by_label("Name", exact=True).fill("command line")
+    page.get_by_label("Name", exact=True).fill("shell command")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator(".change del")).to_have_text("cli")
     confirm(page)
-    assert empty.tags.get(name="command line").number == 4
+    assert empty.tags.get(name="shell command").number == 4
 
     # Merge: the preview says what is touched; the model is asked again about that only.
-    page.get_by_role("link", name="command line", exact=True).click()
+    page.get_by_role("link", name="shell command", exact=True).click()
     page.get_by_role("link", name="Merge into another …").click()
     page.get_by_label("Into").select_option(label="terminal")
     page.get_by_role("button", name="Preview").click()
@@ -97,7 +97,7 @@ def test_a_curator_walks_through_the_list(
     model.default = Reply([tags("terminal"), tags("lib"), tags("lib", "terminal")])
     for document in touched:
         propose(document.pk)
-    assert "command line" not in model.requests[-1]["messages"][0]["content"]
+    assert "shell command" not in model.requests[-1]["messages"][0]["content"]
 
     # Retire two of the list, ticked there; without asking again.
     page.get_by_label("bitcoin", exact=True).check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from review.pipeline.endpoint import NoModel, configured_endpoint, embedded_endp
 from review.pipeline.first_start import seed_tags
 from review.pipeline.intake import problem_of
 from review.pipeline.propose import sample
+from review.pipeline.ranking import of_tags
 from review.readers import Incoming
 from review.readers.markdown_folder import read_file
 from review.writers.expected_json import expected_line
@@ -57,7 +59,9 @@ class Command(BaseCommand):
 
     def answer(self, document: Incoming, endpoint: Endpoint) -> None:
         guidelines, max_tags, tags = vocabulary()
-        sampling = sample(endpoint, guidelines, tags, max_tags, document.title, document.text)
+        about = (document.title, document.text)
+        ranker = partial(of_tags, tags)
+        sampling = sample(endpoint, guidelines, tags, max_tags, *about, ranker=ranker)
         numbers = {tag["name"]: tag["id"] for tag in tags}
         for found in sampling.three(settings.MODEL_DEADLINE):
             numbered = [(numbers[name], name) for name in found.tags]
