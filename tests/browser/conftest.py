@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
+from django.core.signals import request_finished, request_started
 from playwright.sync_api import Browser, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
 
 from tests.conftest import needed
 
@@ -31,6 +35,36 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_under_way(live_server: LiveServer) -> Iterator[None]:
+    """The test ends when its last request has: a page that closes gives its lease back.
+
+    Else the tables are emptied under that request: on PostgreSQL, a deadlock.
+    """
+    under_way = 0
+    counting = threading.Lock()
+
+    def began(**_: object) -> None:
+        nonlocal under_way
+        with counting:
+            under_way += 1
+
+    def ended(**_: object) -> None:
+        nonlocal under_way
+        with counting:
+            under_way -= 1
+
+    request_started.connect(began)
+    request_finished.connect(ended)
+    yield
+    time.sleep(0.05)  # what the page said as it closed has arrived
+    deadline = time.monotonic() + 5
+    while under_way > 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    request_started.disconnect(began)
+    request_finished.disconnect(ended)
 
 
 @pytest.fixture
