@@ -140,6 +140,7 @@ def test_a_phone_shows_the_sets_and_does_not_scroll_sideways(
     context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True)
     page = context.new_page()
     sign_in(page, live_server)
+    page.wait_for_load_state()  # with its styles
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360
     for key in "123":

@@ -171,6 +171,7 @@ def test_axe_finds_nothing_here_either(
     found: dict[str, list[str]] = {}
 
     def look(view: str) -> None:
+        page.wait_for_load_state()  # with its styles
         results = Axe().run(page, options={"runOnly": TAGS})
         found[view] = [violation["id"] for violation in results.response["violations"]]
 

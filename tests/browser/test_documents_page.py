@@ -63,6 +63,7 @@ def test_the_page_works_without_scripts_fits_and_axe_finds_nothing(
     page.get_by_label("What to do with them").select_option("unpin")
     page.get_by_role("button", name="Change").click()
     expect(page.locator(".notice")).to_contain_text("1 document changed.")
+    page.wait_for_load_state()  # with its styles
     wide = page.evaluate("document.documentElement.scrollWidth")
     results = Axe().run(page, options={"runOnly": TAGS})
     context.close()

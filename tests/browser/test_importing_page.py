@@ -91,6 +91,7 @@ def test_axe_finds_nothing_on_the_pages_of_an_import(
     found: dict[str, list[str]] = {}
 
     def look(view: str) -> None:
+        page.wait_for_load_state()  # with its styles
         results = Axe().run(page, options={"runOnly": TAGS})
         found[view] = [violation["id"] for violation in results.response["violations"]]
         wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")

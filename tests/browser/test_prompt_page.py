@@ -39,6 +39,7 @@ def test_a_curator_sees_what_is_sent_and_axe_finds_nothing(
     found: dict[str, list[str]] = {}
 
     def look(view: str) -> None:
+        page.wait_for_load_state()  # with its styles
         results = Axe().run(page, options={"runOnly": TAGS})
         found[view] = [violation["id"] for violation in results.response["violations"]]
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), view

@@ -156,6 +156,7 @@ def test_axe_finds_nothing_in_the_tag_list(
     wide: list[str] = []
 
     def look(view: str) -> None:
+        page.wait_for_load_state()  # with its styles
         results = Axe().run(page, options={"runOnly": TAGS})
         found[view] = [violation["id"] for violation in results.response["violations"]]
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
