@@ -37,6 +37,7 @@ def test_axe_finds_nothing(
     found: dict[str, list[str]] = {}
 
     def look(view: str) -> None:
+        page.wait_for_load_state()  # with its styles
         results = axe.run(page, options={"runOnly": TAGS})
         found[view] = [violation["id"] for violation in results.response["violations"]]
 
