@@ -6,8 +6,8 @@ INSTALL = command -v $(PYTHON) >/dev/null || \
 	{ echo "Tagger needs Python 3.11 or newer, and there is no $(PYTHON) here: install one."; exit 1; }; \
 	exec $(PYTHON) tagger_site/install.py
 
-.PHONY: help run test smoke lint types lock bench-queue bench-documents bench-intake bench-propose fuzz-api \
-	train-deps test-train
+.PHONY: help run test smoke lint types audit lock bench-queue bench-documents bench-intake bench-propose bench-release bench-rank fit-compose fuzz-api \
+	train-deps test-train test-jobs loop
 .DEFAULT_GOAL := help
 
 help: ## list these commands
@@ -17,7 +17,7 @@ run: ## install what is missing, then start Tagger (PORT, HOST, TAGGER_ADMIN_PAS
 	@$(INSTALL) run
 
 test: ## install what the tests need, then run them (ARGS="-k pick" passes arguments on)
-	@( $(INSTALL) test ) && exec .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@( $(INSTALL) test ) && exec .venv/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 smoke: ## clone the last commit to an empty folder, start it there, pick, export, stop
 	@exec $(PYTHON) tests/smoke.py
@@ -27,6 +27,12 @@ lint: ## style: ruff
 
 types: ## types: mypy
 	@( $(INSTALL) test ) && .venv/bin/mypy .
+
+audit: ## known vulnerabilities in what is pinned: pip-audit, strictly (needs the internet)
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && \
+		.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@exec $(PYTHON) tests/audit.py .venv-audit/bin/pip-audit \
+		requirements.txt requirements-dev.txt requirements-embedded.txt requirements-train.txt
 
 lock: ## pin every version in requirements*.txt from requirements*.in
 	@( $(INSTALL) test ) && for part in requirements requirements-dev requirements-train; do \
@@ -43,7 +49,14 @@ train-deps: ## install into .venv-train what training needs (TORCH="pip's option
 		$$pip --no-deps -r requirements-embedded.txt
 
 test-train: train-deps ## the tests that need them: of training, and of what it leaves
-	@exec .venv-train/bin/python -m pytest tests/test_training.py $(ARGS)
+	@exec .venv-train/bin/python -m pytest tests/test_training.py tests/test_preferences.py tests/test_loaders.py tests/test_narrower.py $(ARGS)
+
+test-jobs: train-deps ## trainings as jobs, with TRL's own trainers, and the loop in its small form: ten minutes
+	@exec .venv-train/bin/python -m pytest tests/test_train.py tests/test_loop.py $(ARGS)
+
+loop: train-deps ## proposed, picked by simulated reviewers, trained, measured (LABELS=DIR OUT=DIR BASE=bare FOLDS=4)
+	@exec .venv-train/bin/python -m tests.loop $(LABELS) --out $(or $(OUT),var/loop) \
+		--base $(or $(BASE),shipped) --folds $(or $(FOLDS),0) $(ARGS)
 
 bench-queue: ## next + pick over HTTP with many documents (DATABASE_URL, ARGS="--documents 1000000")
 	@( $(INSTALL) test ) && export TAGGER_VAR=$$(mktemp -d) && \
@@ -62,6 +75,16 @@ bench-intake: ## load 100 MB of JSON lines, twice (DATABASE_URL, ARGS="--documen
 bench-propose: ## documents a second beside a model server of 300 ms and 32 slots (DATABASE_URL)
 	@( $(INSTALL) test ) && export TAGGER_VAR=$$(mktemp -d) && \
 		.venv/bin/python -m tests.bench.propose $(ARGS)
+
+bench-release: ## a release of 100,000 pairs: pairs a second, memory (DATABASE_URL, ARGS="--pairs 1000000")
+	@( $(INSTALL) test ) && export TAGGER_VAR=$$(mktemp -d) && \
+		.venv/bin/python -m tests.bench.release $(ARGS)
+
+bench-rank: ## how good and quick the ranker of tags is (ARGS="labels.jsonl", as for evaluate)
+	@( $(INSTALL) test ) && .venv/bin/python -m tests.bench.rank $(ARGS)
+
+fit-compose: ## what the embedded answer's parts should weigh (ARGS="labels.jsonl", as for evaluate)
+	@( $(INSTALL) test ) && .venv/bin/python -m tests.bench.compose $(ARGS)
 
 fuzz-api: ## schemathesis asks the API whatever its document allows, for ten minutes (SECONDS=600)
 	@( $(INSTALL) test ) && export TAGGER_FUZZ_SECONDS=$(or $(SECONDS),600) && \

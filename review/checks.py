@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
@@ -45,3 +46,50 @@ def second_model_is_named(**kwargs: Any) -> list[CheckMessage]:
                 )
             )
     return found
+
+
+@register
+def addresses_hold_no_key(**kwargs: Any) -> list[CheckMessage]:
+    """They are shown to owners, kept with each proposal, and written into the logs."""
+    found: list[CheckMessage] = []
+    for name, address in (
+        ("OPENAI_BASE_URL", settings.OPENAI_BASE_URL),
+        ("TAGGER_SECOND_BASE_URL", settings.SECOND_BASE_URL),
+    ):
+        if "@" in urlsplit(address).netloc:
+            found.append(
+                Error(
+                    f"{name} holds a name or a password, and addresses are shown and logged.",
+                    hint="Give the address without it, and the key in the variable for the key.",
+                    id="tagger.E006",
+                )
+            )
+    return found
+
+
+@register
+def hosts_are_exact(**kwargs: Any) -> list[CheckMessage]:
+    wild = [host for host in settings.ALLOWED_HOSTS if host.startswith(("*", "."))]
+    if wild:
+        return [
+            Error(
+                f"TAGGER_HOSTS has {wild[0]!r}: with it, links and forms are made for any host "
+                "that a request names.",
+                hint="Name each host that people type: TAGGER_HOSTS=tags.example.org",
+                id="tagger.E004",
+            )
+        ]
+    return []
+
+
+@register
+def second_factor_is_known(**kwargs: Any) -> list[CheckMessage]:
+    if settings.ADMIN_MFA not in ("", "required"):
+        return [
+            Error(
+                f"TAGGER_ADMIN_MFA is {settings.ADMIN_MFA!r}.",
+                hint="It is “required”, or empty: then those are asked who have set one up.",
+                id="tagger.E005",
+            )
+        ]
+    return []

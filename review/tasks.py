@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from review.models import Batch, Import
+from review.models import Batch, Import, Release, Training
 from review.pipeline import (
     auto_accept,
     batch,
@@ -21,24 +21,33 @@ from review.pipeline import (
     importing,
     lanes,
     propose,
+    release,
+    revoke,
+    seal,
     served,
     stand_in,
     sweep,
     tag_use,
+    trainer,
     webhook,
 )
 
 log = logging.getLogger(__name__)
 
 QUEUE = "celery"
+TRAINING = "training"  # the queue of the workers that train; those of `make run` see no other
 QUEUED_AT_ONCE = 500  # hints in the broker; the rest of a backlog waits in the database
 TOGETHER, TOGETHER_SECONDS = 5, 20.0  # documents of one task; when it begins no other
 FILLING, FILLING_SECONDS = "tagger:filling", 10  # of Redis: somebody tells of documents just now
 
 LONGEST_IMPORT = 12 * 3600  # seconds; a worker is busy with it all that time
 LONGEST_BATCH = 12 * 3600  # seconds; taking in 50,000 answers takes the most of it
+LONGEST_TRAINING = 14 * 86_400  # seconds
+LONGEST_RELEASE = 12 * 3600  # seconds; a million pairs take some minutes
 
 WEBHOOKS = 20.0  # seconds of a worker for webhooks; then a document has its turn
+
+SEALING, REVOKING = 20.0, 15.0  # seconds of the sweeper
 
 CONFIDENCES = 10.0  # seconds of the sweeper for documents that wait to be told theirs
 
@@ -95,6 +104,10 @@ def sweep_up() -> None:
     fill_queue()
     tell_importers()
     tell_batches()
+    tell_releases()
+    revoke.go_on(REVOKING)
+    seal.seal(whole=False, seconds=SEALING)
+    sweep.note()
 
 
 @shared_task
@@ -122,6 +135,43 @@ def work_batch(batch_id: int) -> None:
     """Take a batch as far as it goes now. Its lease says whether a worker has it."""
     batch.work(batch_id)
     fill_queue()
+
+
+@shared_task(time_limit=LONGEST_RELEASE, soft_time_limit=LONGEST_RELEASE)
+def make_release(release_id: int) -> None:
+    """Make what was ordered. Its lease says whether a worker has it."""
+    release.make(release_id)
+
+
+def tell_releases() -> None:
+    """Tell the workers of releases that wait. Told twice, the second goes away."""
+    try:
+        for release_id in Release.objects.due(timezone.now()).values_list("pk", flat=True)[:50]:
+            make_release.apply_async([release_id], queue="imports")
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("The broker cannot be reached; the sweeper will tell the workers: %s", error)
+
+
+@shared_task(
+    name="review.tasks.train", time_limit=LONGEST_TRAINING, soft_time_limit=LONGEST_TRAINING
+)
+def run_trainer(training_id: int) -> None:
+    """Train, in a process of its own. Its lease says whether a worker has it."""
+    from celery.worker import state  # here: of the worker alone, not of the web
+
+    if trainer.work(training_id, lambda: state.should_stop is not None):
+        tell_trainers()
+
+
+def tell_trainers() -> None:
+    """Tell the workers that train, of those that wait. Where there is none, one hint waits."""
+    try:
+        if not lanes.broker(settings.REDIS_URL, os.getpid()).llen(TRAINING):
+            due = Training.objects.due(timezone.now()).values_list("pk", flat=True).first()
+            if due is not None:
+                run_trainer.apply_async([due], queue=TRAINING)
+    except (redis.RedisError, OperationalError) as error:
+        log.warning("The broker cannot be reached; the sweeper will tell the workers: %s", error)
 
 
 def tell_batches() -> None:

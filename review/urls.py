@@ -1,7 +1,8 @@
 """The addresses of the review desk."""
 
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
-from django.urls import path, reverse_lazy
+from django.urls import path, register_converter, reverse_lazy
+from django.urls.converters import PathConverter
 
 from .views import (
     agreement,
@@ -13,16 +14,35 @@ from .views import (
     documents,
     history,
     importing,
+    in_use,
+    insight,
     integration,
     leases,
     models,
     notes,
+    operation,
     people,
     projects,
     prompt,
     quality,
+    releases,
+    revoking,
+    second_factor,
+    spending,
+    trainings,
     vocabulary,
 )
+
+OF_FORMS = ["get", "head", "post"]  # Django's views would take a PUT for a POST
+
+
+class Anything(PathConverter):
+    """As `path`, and over line breaks: a document may have any id."""
+
+    regex = "(?s:.+)"
+
+
+register_converter(Anything, "anything")
 
 urlpatterns = [
     path("", desk.queue, name="queue"),
@@ -38,10 +58,10 @@ urlpatterns = [
     path("history", history.history, name="history"),
     path("documents", curating.documents, name="documents"),
     path("curate", curating.act, name="curate"),
-    path("documents/<path:external_id>.json", documents.tags_json, name="document_json"),
-    path("documents/<path:external_id>", documents.page, name="document_page"),
+    path("documents/<anything:external_id>.json", documents.tags_json, name="document_json"),
+    path("documents/<anything:external_id>", documents.page, name="document_page"),
     # Not below documents/: an id may end in anything.
-    path("raw/<path:external_id>", documents.raw, name="document_raw"),
+    path("raw/<anything:external_id>", documents.raw, name="document_raw"),
     path("notes", notes.notes, name="notes"),
     path("notes/add", notes.add, name="note_add"),
     path("notes/<int:note_id>/done", notes.done, name="note_done"),
@@ -52,9 +72,19 @@ urlpatterns = [
     path("disputes/<int:document_id>/unsettle", disputes.take_back, name="unsettle"),
     path("agreement", agreement.agreement, name="agreement"),
     path("prompt", prompt.prompt, name="prompt"),
+    path("insight", insight.insight, name="insight"),
+    path("insight/<slug:name>.svg", insight.picture, name="insight_picture"),
+    path("insight/<slug:name>.csv", insight.table, name="insight_table"),
     path("quality", quality.quality, name="quality"),
     path("quality/<int:evaluation_id>", quality.run, name="quality_run"),
     path("quality/<int:evaluation_id>/adopt", quality.adopt_run, name="quality_adopt"),
+    path("releases", releases.releases, name="releases"),
+    path("releases/order", releases.order, name="release_order"),
+    path("releases/<int:number>", releases.page, name="release_page"),
+    path("releases/<int:number>/progress", releases.progress, name="release_progress"),
+    path("releases/<int:number>/archive.zip", releases.archive, name="release_archive"),
+    path("releases/<int:number>/again", releases.again, name="release_again"),
+    path("releases/<int:number>/delete", releases.delete, name="release_delete"),
     path("imports", importing.imports, name="imports"),
     path("imports/bring", importing.bring, name="import_bring"),
     path("imports/<int:import_id>", importing.page, name="import"),
@@ -65,11 +95,28 @@ urlpatterns = [
     path("changed", importing.changed, name="changed"),
     path("changed/answer", importing.answer_changed, name="changed_answer"),
     path("changed/<int:revision_id>", importing.changed_text, name="changed_text"),
+    path("trainings", trainings.trainings, name="trainings"),
+    path("trainings/order", trainings.order, name="training_order"),
+    path("trainings/<int:training_id>", trainings.page, name="training"),
+    path("trainings/<int:training_id>/progress", trainings.progress, name="training_progress"),
+    path("trainings/<int:training_id>/course.svg", trainings.picture, name="training_picture"),
+    path("trainings/<int:training_id>/adapter.zip", trainings.adapter, name="training_adapter"),
+    path("trainings/<int:training_id>/stop", trainings.stop, name="training_stop"),
+    path("trainings/<int:training_id>/go-on", trainings.go_on, name="training_go_on"),
+    path("trainings/<int:training_id>/delete", trainings.delete, name="training_delete"),
     path("models", models.models, name="models"),
     path("models/<int:served_id>/default", models.to_default, name="model_default"),
+    path("in-use", in_use.page, name="in_use"),
+    path("in-use/put", in_use.put_in_use, name="in_use_put"),
+    path("in-use/back", in_use.back, name="in_use_back"),
+    path("in-use/try", in_use.begin_trial, name="in_use_try"),
+    path("in-use/stop", in_use.end_trial, name="in_use_stop"),
     path("batches", batches.batches, name="batches"),
     path("batches/start", batches.start, name="batch_start"),
     path("batches/<int:batch_id>/cancel", batches.cancel, name="batch_cancel"),
+    path("spending", spending.page, name="spending"),
+    path("spending/caps", spending.cap, name="spending_cap"),
+    path("spending/price", spending.price, name="spending_price"),
     path("auto-accept", auto_accept.page, name="auto_accept"),
     path("auto-accept/on", auto_accept.switch_on, name="auto_accept_on"),
     path("auto-accept/off", auto_accept.switch_off, name="auto_accept_off"),
@@ -78,6 +125,9 @@ urlpatterns = [
     path("people/add", people.add, name="person_add"),
     path("people/<int:membership_id>/role", people.change_role, name="person_role"),
     path("people/<int:membership_id>/remove", people.remove, name="person_remove"),
+    path("people/revoke", revoking.revoking, name="revoking"),
+    path("people/decisions", revoking.revoking, name="revoking"),
+    path("people/decisions/revoke", revoking.act, name="revoke"),
     path("tokens", integration.tokens, name="tokens"),
     path("tokens/add", integration.token_add, name="token_add"),
     path("tokens/<int:token_id>/revoke", integration.token_revoke, name="token_revoke"),
@@ -92,13 +142,24 @@ urlpatterns = [
         "deliveries/<int:delivery_id>/replay", integration.delivery_replay, name="delivery_replay"
     ),
     path("projects/<int:project_id>/enter", projects.enter, name="project_enter"),
-    path("sign-in/", LoginView.as_view(redirect_authenticated_user=True), name="sign_in"),
+    path(
+        "sign-in/",
+        LoginView.as_view(redirect_authenticated_user=True, http_method_names=OF_FORMS),
+        name="sign_in",
+    ),
     path(
         "password",
         PasswordChangeView.as_view(
-            template_name="review/password.html", success_url=reverse_lazy("queue")
+            template_name="review/password.html",
+            success_url=reverse_lazy("queue"),
+            http_method_names=OF_FORMS,
         ),
         name="password",
     ),
+    path("status", operation.status, name="status"),
+    path("livez", operation.livez, name="livez"),
+    path("readyz", operation.readyz, name="readyz"),
+    path("metrics", operation.figures, name="metrics"),
+    path("second-factor", second_factor.page, name="second_factor"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),
 ]

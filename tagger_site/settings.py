@@ -3,12 +3,18 @@
 docs/settings.md lists the variables; a test fails when one is missing there.
 """
 
+import datetime
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+
+from tagger_site.discreet import passwords_in
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("TAGGER_VAR") or BASE_DIR / "var")  # everything that Tagger writes
@@ -30,6 +36,8 @@ def redis_of_make_run() -> str:
     kept = VAR / "redis" / "url"
     return kept.read_text().strip() if kept.exists() else "redis://127.0.0.1:6379/0"
 
+
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 # --- The environment ---------------------------------------------------------
 
@@ -53,6 +61,11 @@ MODEL_DEADLINE = int(os.environ.get("TAGGER_MODEL_DEADLINE", "120"))  # seconds,
 # Minutes without any model, after which words are counted instead: review/pipeline/stand_in.py.
 FALLBACK_AFTER = float(os.environ.get("TAGGER_FALLBACK_AFTER", "0"))
 
+# The Python with torch, in which trainings run: review/pipeline/trainer.py.
+TRAIN_PYTHON = Path(
+    os.environ.get("TAGGER_TRAIN_PYTHON") or BASE_DIR / ".venv-train" / "bin" / "python"
+)
+
 MAX_DOCUMENT_BYTES = int(os.environ.get("TAGGER_MAX_DOCUMENT_BYTES", "1000000"))
 MAX_UPLOAD_BYTES = int(os.environ.get("TAGGER_MAX_UPLOAD_BYTES", "2000000000"))
 ALLOW_PRIVATE_URLS = env_flag("TAGGER_ALLOW_PRIVATE_URLS")  # see review/guarded.py
@@ -61,11 +74,25 @@ API_RATE = int(os.environ.get("TAGGER_API_RATE", "600"))  # calls a minute, for 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000  # bytes
 LEASE_MINUTES = 5  # how long a reviewer holds a document without a sign of life
 
+HTTPS = env_flag("TAGGER_HTTPS")  # people come by https, which a proxy in front ends
+PROXIES = int(os.environ.get("TAGGER_PROXIES", "0"))  # in front of it: see review/caller.py
+HSTS_SECONDS = int(os.environ.get("TAGGER_HSTS_SECONDS", "31536000"))  # with HTTPS
+# For /metrics; without it, only programs on this machine may read them.
+METRICS_TOKEN = os.environ.get("TAGGER_METRICS_TOKEN", "")
+LOG_FORMAT = os.environ.get("TAGGER_LOG_FORMAT", "")  # "json", or lines for people
+ADMIN_MFA = os.environ.get("TAGGER_ADMIN_MFA", "")  # "required", or only of those who have one
+
+LEAST_KEY, LEAST_KEY_CHARACTERS = 32, 8  # how long, and how many different ones
+EXAMPLE_KEYS = (
+    *("django-insecure-", "change-me", "changeme", "change_me", "your-secret", "secret-key"),
+    *("secret_key", "example", "insecure"),
+)
+
 
 def secret_key() -> str:
     """The key from the environment, else one made on first use and kept under var/."""
     if key := os.environ.get("TAGGER_SECRET_KEY"):
-        return key
+        return no_example(key, "TAGGER_SECRET_KEY")
     kept = VAR / "secret_key"
     if not kept.exists():
         VAR.mkdir(parents=True, exist_ok=True)
@@ -75,7 +102,19 @@ def secret_key() -> str:
                 f.write(get_random_secret_key())
         except FileExistsError:
             pass
-    return kept.read_text().strip()
+    return no_example(kept.read_text().strip(), str(kept))
+
+
+def no_example(key: str, where: str) -> str:
+    """The key. Raises ImproperlyConfigured for one that others know, or could guess."""
+    short = len(key) < LEAST_KEY or len(set(key)) < LEAST_KEY_CHARACTERS
+    if short or key.lower().startswith(EXAMPLE_KEYS):
+        what = "too short" if short else "an example that others know"
+        raise ImproperlyConfigured(
+            f"The key in {where} is {what}, and it signs the sessions: leave the variable and the "
+            "file out, and one is made; or make one: openssl rand -base64 48."
+        )
+    return key
 
 
 SECRET_KEY = secret_key()
@@ -95,22 +134,31 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "ninja",  # the files of the page that tries the API
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "review",
 ]
 
 MIDDLEWARE = [
+    "tagger_site.logs.requests",  # first: all that is logged is of some request
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before what answers by itself: a file and an error carry these headers too.
+    "tagger_site.headers.permissions_policy",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "review.api.problem.problems",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it answers in place of the sign-in page
 ]
 
 ROOT_URLCONF = "tagger_site.urls"
@@ -169,6 +217,25 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses who has tried too often
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Too many wrong passwords shut out the one who tries, for that name: neither the name's owner,
+# who sits elsewhere, nor who else is behind the same address. Who is signed in notices nothing.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = datetime.timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "review.caller.address_of"
+AXES_USERNAME_CALLABLE = "review.views.door.name_tried"
+AXES_LOCKOUT_CALLABLE = "review.views.door.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # who was here when is nobody's business
+AXES_ENABLE_ADMIN = False  # ours has it: review/admin/projects.py
+AXES_VERBOSE = False
+OTP_TOTP_ISSUER = "Tagger"  # above the code, on the telephone
+
 LOGIN_URL = "sign_in"
 LOGIN_REDIRECT_URL = "queue"
 LOGOUT_REDIRECT_URL = "sign_in"
@@ -181,6 +248,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR / "static"
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # nobody else's pages need our files
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -206,8 +274,21 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
+# Behind TLS alone: on http://127.0.0.1 a browser would keep a secure cookie to itself.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = HSTS_SECONDS if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+# What asks from inside, without the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+if HTTPS:
+    # Only then: without a proxy that sets it, anybody could.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# To be on the browsers' own list (preload) is a promise for a whole domain, and its owner's.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 # --- Celery ------------------------------------------------------------------
 
@@ -220,6 +301,7 @@ CELERY_TASK_RETRY_ON_WORKER_LOST = True  # at most max_retries times, unlike rej
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Webhooks and imports have queues of their own: they wait for no backlog of documents, nor do its
 # hints (review/tasks.py looks at the length of the first). A worker takes from them in turn.
+# A fourth, "training", is not among them: only a worker that is started for it takes from it.
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {"celery": {}, "webhooks": {}, "imports": {}}
 CELERY_TASK_SOFT_TIME_LIMIT = MODEL_DEADLINE + 30
 CELERY_TASK_TIME_LIMIT = MODEL_DEADLINE + 60
@@ -252,20 +334,44 @@ CELERY_BEAT_SCHEDULE = {
 
 # Lines of the logger "tagger" are news for the person at the console: `make run` shows them,
 # and keeps everything else in var/log/.
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "log": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "log": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "tagger_site.logs.AsJson"},
         "news": {"format": "tagger: {message}", "style": "{"},
     },
+    "filters": {
+        "discreet": {
+            "()": "tagger_site.discreet.Discreet",
+            "secrets": [
+                *(SECRET_KEY, OPENAI_API_KEY, SECOND_API_KEY),
+                *(os.environ.get("TAGGER_ADMIN_PASSWORD", ""), METRICS_TOKEN),
+                *passwords_in(DATABASE_URL, REDIS_URL),
+            ],
+        },
+        "request": {"()": "tagger_site.logs.WithRequest"},
+    },
     "handlers": {
-        "log": {"class": "logging.StreamHandler", "formatter": "log"},
-        "news": {"class": "logging.StreamHandler", "formatter": "news"},
+        "log": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if LOG_FORMAT == "json" else "log",
+            "filters": ["discreet", "request"],
+        },
+        "news": {"class": "logging.StreamHandler", "formatter": "news", "filters": ["discreet"]},
     },
     "root": {"handlers": ["log"], "level": "INFO"},
     "loggers": {
         "tagger": {"handlers": ["news"], "level": "INFO", "propagate": False},
+        "review.story": {"level": "INFO"},  # also where a worker is started with --loglevel=warning
         "httpx2": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }
+if LOG_FORMAT == "json":
+    # The web server's own lines too; else they are as gunicorn writes them.
+    LOGGING["loggers"] |= {
+        name: {"handlers": ["log"], "level": "INFO", "propagate": False}
+        for name in ("gunicorn.error", "gunicorn.access")
+    }

@@ -216,6 +216,9 @@ def environment(commands: dict[str, str], host: str, port: int) -> dict[str, str
         found["TAGGER_EMBEDDED_URL"] = f"http://127.0.0.1:{model_port}/v1"
     else:
         del commands["model"]
+    train_python = os.environ.get("TAGGER_TRAIN_PYTHON")
+    if not Path(train_python or ROOT / ".venv-train" / "bin" / "python").exists():
+        del commands["trainer"]  # it could only say so
     # The embedded model answers one document at a time; a second worker would only wait.
     workers = whole("TAGGER_WORKERS", 1 if embedded else 2)
     if embedded:
@@ -261,6 +264,7 @@ def prepare() -> str:
     from django.core.management import call_command
 
     from review.pipeline.first_start import first_start
+    from review.pipeline.promote import write_served
 
     serious = [m for m in run_checks() if m.is_serious() and not m.is_silenced()]
     if serious:
@@ -268,6 +272,7 @@ def prepare() -> str:
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     first = first_start()
+    write_served()
     close_connections()
     note(f"prepared; {first.documents_added} documents added, {first.documents} in all")
     who = f"sign in as {first.admin_name}"

@@ -10,3 +10,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("", include("review.urls")),
 ]
+
+handler500 = "review.views.away.broken"

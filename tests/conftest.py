@@ -41,6 +41,7 @@ from pytest_django import Settings  # noqa: E402
 from tagger_site.embedded_redis import find_server  # noqa: E402
 
 from .fake_model import FakeModel  # noqa: E402
+from .tampering import let_tests_be_emptied  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ["DJANGO_SETTINGS_MODULE"]
         return
 
+    let_tests_be_emptied()
     # The hashed names of production need a collectstatic first.
     settings.STORAGES = {
         **settings.STORAGES,

@@ -10,7 +10,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,7 +31,7 @@ class Reply:
     reset: the connection is cut in mid-body.
     """
 
-    contents: list[str | None] = field(default_factory=lambda: list(DIFFERENT))
+    contents: Sequence[str | None] = field(default_factory=lambda: list(DIFFERENT))
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
@@ -94,6 +94,9 @@ class FakeModel:
     def say(self, *replies: Reply) -> None:
         self.next.extend(replies)
 
+    def reply_to(self, request: dict[str, Any]) -> Reply:
+        return self.next.pop(0) if self.next else self.default
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -117,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.fake._busy -= 1
 
     def answer(self, request: dict[str, Any]) -> None:
-        reply = self.fake.next.pop(0) if self.fake.next else self.fake.default
+        reply = self.fake.reply_to(request)
         if reply.silent:
             time.sleep(reply.silent)
         payload = reply.payload(request)

@@ -41,10 +41,22 @@ TABLE: dict[str, Row] = {
     "POST settle": ("/disputes/{document_pk}/settle", 302, 403, 404, 403, 422, 422),
     "POST unsettle": ("/disputes/{document_pk}/unsettle", 302, 403, 404, 403, 409, 409),
     "GET agreement": ("/agreement", 302, 403, 200, 403, 200, 200),
+    "GET insight": ("/insight", 302, 403, 200, 403, 200, 200),
+    # 404: a picture of nothing.
+    "GET insight_picture": ("/insight/consistency.svg", 302, 403, 404, 403, 404, 404),
+    "GET insight_table": ("/insight/position.csv", 302, 403, 200, 403, 200, 200),
     "GET prompt": ("/prompt", 302, 403, 200, 403, 200, 200),
     "GET quality": ("/quality", 302, 403, 200, 403, 200, 200),
     "GET quality_run": ("/quality/{evaluation}", 302, 403, 404, 403, 200, 200),
     "POST quality_adopt": ("/quality/{evaluation}/adopt", 302, 403, 404, 403, 403, 302),
+    "GET releases": ("/releases", 302, 403, 200, 403, 200, 200),
+    "POST release_order": ("/releases/order", 302, 403, 422, 403, 422, 422),  # without a format
+    "GET release_page": ("/releases/{release}", 302, 403, 404, 403, 200, 200),
+    "GET release_progress": ("/releases/{release}/progress", 302, 403, 404, 403, 200, 200),
+    # 409: it is not made yet.
+    "GET release_archive": ("/releases/{release}/archive.zip", 302, 403, 404, 403, 409, 409),
+    "POST release_again": ("/releases/{release}/again", 302, 403, 404, 403, 302, 302),
+    "POST release_delete": ("/releases/{release}/delete", 302, 403, 404, 403, 302, 302),
     "GET imports": ("/imports", 302, 403, 200, 403, 200, 200),
     "POST import_bring": ("/imports/bring", 302, 403, 422, 403, 422, 422),  # 422: without a file
     "GET import": ("/imports/{import}", 302, 403, 404, 403, 200, 200),
@@ -56,12 +68,30 @@ TABLE: dict[str, Row] = {
     "GET changed": ("/changed", 302, 403, 200, 403, 200, 200),
     "GET changed_text": ("/changed/{revision}", 302, 403, 404, 403, 200, 200),
     "POST changed_answer": ("/changed/answer", 302, 403, 302, 403, 302, 302),
+    "GET trainings": ("/trainings", 302, 403, 200, 403, 200, 200),
+    "POST training_order": ("/trainings/order", 302, 403, 422, 403, 403, 422),  # without a release
+    "GET training": ("/trainings/{training}", 302, 403, 404, 403, 200, 200),
+    "GET training_progress": ("/trainings/{training}/progress", 302, 403, 404, 403, 200, 200),
+    # 404: a picture of nothing. 409: not trained yet.
+    "GET training_picture": ("/trainings/{training}/course.svg", 302, 403, 404, 403, 404, 404),
+    "GET training_adapter": ("/trainings/{training}/adapter.zip", 302, 403, 404, 403, 409, 409),
+    "POST training_stop": ("/trainings/{training}/stop", 302, 403, 404, 403, 403, 302),
+    "POST training_go_on": ("/trainings/{training}/go-on", 302, 403, 404, 403, 403, 302),
+    "POST training_delete": ("/trainings/{training}/delete", 302, 403, 404, 403, 403, 302),
     "GET models": ("/models", 302, 403, 200, 403, 403, 200),
     # A model is of no project: every owner's.
     "POST model_default": ("/models/{served}/default", 302, 403, 302, 403, 403, 302),
+    "GET in_use": ("/in-use", 302, 403, 200, 403, 200, 200),
+    "POST in_use_put": ("/in-use/put", 302, 403, 302, 403, 403, 302),
+    "POST in_use_back": ("/in-use/back", 302, 403, 302, 403, 403, 302),
+    "POST in_use_try": ("/in-use/try", 302, 403, 302, 403, 403, 302),
+    "POST in_use_stop": ("/in-use/stop", 302, 403, 302, 403, 403, 302),
     "GET batches": ("/batches", 302, 403, 200, 403, 403, 200),
     "POST batch_start": ("/batches/start", 302, 403, 422, 403, 403, 422),  # 422: without a number
     "POST batch_cancel": ("/batches/{batch}/cancel", 302, 403, 404, 403, 403, 302),
+    "GET spending": ("/spending", 302, 403, 200, 403, 403, 200),
+    "POST spending_cap": ("/spending/caps", 302, 403, 302, 403, 403, 302),
+    "POST spending_price": ("/spending/price", 302, 403, 422, 403, 403, 422),
     "GET auto_accept": ("/auto-accept", 302, 403, 200, 403, 403, 200),
     "POST auto_accept_on": ("/auto-accept/on", 302, 403, 302, 403, 403, 302),
     # Theirs has none: 404.
@@ -71,6 +101,14 @@ TABLE: dict[str, Row] = {
     "POST person_add": ("/people/add", 302, 403, 422, 403, 403, 422),  # 422: without a name
     "POST person_role": ("/people/{membership}/role", 302, 403, 404, 403, 403, 302),
     "POST person_remove": ("/people/{membership}/remove", 302, 403, 404, 403, 403, 302),
+    "GET revoking": ("/people/decisions", 302, 403, 200, 403, 403, 200),
+    # 422: without a reason.
+    "POST revoke": ("/people/decisions/revoke", 302, 403, 422, 403, 403, 422),
+    "GET status": ("/status", 302, 403, 200, 403, 403, 200),
+    # For machines, by anybody; the figures from this machine or with a token.
+    "GET livez": ("/livez", 200, 200, 200, 200, 200, 200),
+    "GET readyz": ("/readyz", 200, 200, 200, 200, 200, 200),
+    "GET metrics": ("/metrics", 200, 200, 200, 200, 200, 200),
     "GET tokens": ("/tokens", 302, 403, 200, 403, 403, 200),
     "POST token_add": ("/tokens/add", 302, 403, 422, 403, 403, 422),  # 422: without a name
     "POST token_revoke": ("/tokens/{token}/revoke", 302, 403, 404, 403, 403, 302),
@@ -84,6 +122,7 @@ TABLE: dict[str, Row] = {
     "POST delivery_replay": ("/deliveries/{delivery}/replay", 302, 403, 404, 403, 403, 302),
     "POST project_enter": ("/projects/{project}/enter", 302, 404, 404, 302, 302, 302),
     "GET password": ("/password", 302, 200, 200, 200, 200, 200),  # everybody's own
+    "GET second_factor": ("/second-factor", 302, 200, 200, 200, 200, 200),  # everybody's own
     "GET sign_in": ("/sign-in/", 200, 302, 302, 302, 302, 302),  # 302: already in
     "POST sign_out": ("/sign-out/", 302, 302, 302, 302, 302, 302),
 }

@@ -1,6 +1,6 @@
 """One reviewer without think time, as a process of its own: claims, picks, until all is done.
 
-Run by test_concurrency.py as `python -m tests.reviewer_process PROJECT USER`. Prints a line
+Run by reviewers.py as `python -m tests.reviewer_process PROJECT USER`. Prints a line
 of JSON: the documents it was handed, the keys of the decisions that were acknowledged.
 """
 

@@ -88,7 +88,7 @@ class TheCommand(AdoptTestCase):
         self.assertEqual(len(offered), 12)
         self.assertEqual(active(self.project), "adapter-1")
         self.evaluate("--adopt", "none", "--model", "fake")
-        self.assertEqual((self.row().recipe, self.row().adopted_at), (None, None))
+        self.assertEqual((self.row().recipe, self.row().adopted_from), (None, None))
         self.asked_at(0.9)
 
     def test_what_a_worker_knows_of_the_row_is_a_second_old_at_most(self) -> None:

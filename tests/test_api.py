@@ -186,6 +186,11 @@ class EveryAddress(ApiTestCase):
         "POST claim": ("{root}/claims", Scope.REVIEW, 200),
         "GET decisions": ("{root}/decisions", Scope.READ, 200),
         "POST act": ("{root}/decisions", Scope.REVIEW, 422),
+        "GET releases": ("{root}/releases", Scope.READ, 200),
+        "POST order_release": ("{root}/releases", Scope.WRITE, 202),
+        "GET release": ("{root}/releases/1", Scope.READ, 200),
+        "GET release_archive": ("{root}/releases/1/archive", Scope.READ, 409),
+        "DELETE delete_release": ("{root}/releases/1", Scope.WRITE, 204),
     }
     OPEN = {"openapi-json", "openapi-view", "api-root"}
 

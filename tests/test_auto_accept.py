@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import datetime
 import io
-import json
-import os
 import re
-import subprocess
-import sys
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -35,11 +32,12 @@ from review.models import (
     Purpose,
     Role,
     Scope,
+    ServedModel,
     Standing,
     TagUse,
 )
 from review.models.decision import MACHINE
-from review.pipeline import accept, auto_accept, progress, sweep, tag_use
+from review.pipeline import accept, auto_accept, calibrate, progress, served, sweep, tag_use
 from review.pipeline.pair import pairs
 from review.pipeline.propose import ask_again, propose
 from review.pipeline.queue import claim_beside, claim_next
@@ -48,8 +46,10 @@ from review.pipeline.token import make
 
 from .base import HouseTestCase
 from .fake_model import Reply, tags
-from .test_confidence import pick
-from .test_worker import ROOT, database_url
+from .reviewers import Reviewers
+from .tampering import tampering
+from .test_confidence import make_reviewed, pick
+from .test_evaluate import measured
 from .world import make_ready
 
 DOCUMENTS = 160
@@ -201,7 +201,8 @@ class WhatIsLetThrough(Accepting):
         self.assertEqual(list(pairs(self.project)), [])
         self.assertEqual(report(self.project).together.documents, 0)
         self.assertEqual(progress.of(self.project, self.olga).mine_today, 0)
-        Decision.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=5))
+        with tampering():
+            Decision.objects.update(created_at=timezone.now() - datetime.timedelta(minutes=5))
         tag_use.count_uses()
         self.assertEqual(set(TagUse.objects.values_list("picked", flat=True)) - {0}, set())
 
@@ -464,38 +465,81 @@ class Races(Accepting):
         self.assertEqual(Decision.objects.count(), 1)
 
 
+class AskedInAnotherWay(Accepting):
+    """The model's run with another plan is adopted: what was learned is not of its answers."""
+
+    def adopt(self, **fields: Any) -> None:
+        recipe = {"prompt": "full-3", "plan": "greedy-and-samples", "shortlist": 0, "examples": 4}
+        fields = {"endpoint": "https://a.example/v1", "model": "none", "recipe": recipe, **fields}
+        run = measured(self.project, **fields)
+        call_command("evaluate", "--adopt", str(run.pk), "--anyway", stdout=io.StringIO())
+
+    def test_a_fresh_proposal_waits_for_people(self) -> None:
+        seen = self.ready("seen").proposals.get()
+        calibrated(self.project, seen.model, seen.prompt_version)
+        self.on(1e-9)
+        self.model.default = Reply([tags("cli", "lib")] * 3)
+        self.assertEqual(self.ready("before").state, DocumentState.REVIEWED)
+        self.adopt(endpoint=self.model.url, model=seen.model)
+        served.forget()
+        after = self.ready("after")
+        self.assertEqual(after.state, DocumentState.READY)
+        proposal = after.proposals.get()
+        self.assertEqual(proposal.prompt_version, seen.prompt_version)
+        self.assertIsNone(proposal.candidates.get(rank=1).confidence)
+        page = self.html()
+        self.assertIn("nothing is let through", page)
+        self.assertIn("people have decided on 0 of the 100", page)
+
+    def test_what_waits_is_not_let_through_when_the_switch_is_turned_on(self) -> None:
+        calibrated(self.project)
+        make_ready(self.project, 2)
+        self.adopt()
+        self.on(1e-9)
+        auto_accept.tell_waiting(10)
+        self.assertEqual(self.project.documents.filter(state=DocumentState.READY).count(), 2)
+        self.assertIsNone(Calibration.objects.get().told_to)
+
+    def test_it_is_learned_anew_from_what_was_asked_since_and_told_only_to_that(self) -> None:
+        make_reviewed(self.project, self.alice, 80, 60)
+        calibrate.fit_due()
+        make_ready(self.project, 1)
+        old = Candidate.objects.filter(rank=1).latest("pk")
+        self.adopt()
+        calibrate.fit_due()
+        self.assertEqual(Calibration.objects.count(), 1)
+        self.assertIsNone(calibrate.now_in_use(self.project))
+        make_reviewed(self.project, self.alice, 60, 50)
+        calibrate.fit_due()
+        self.assertEqual(Calibration.objects.latest("pk").documents, 110)
+        self.assertEqual(calibrate.now_in_use(self.project), Calibration.objects.latest("pk"))
+        make_ready(self.project, 1)
+        fresh = Candidate.objects.filter(rank=1).latest("pk")
+        auto_accept.tell_waiting(10)
+        self.assertIsNone(Candidate.objects.get(pk=old.pk).confidence)
+        self.assertIsNotNone(Candidate.objects.get(pk=fresh.pk).confidence)
+        ServedModel.objects.all().to_default()
+        self.assertIsNone(calibrate.now_in_use(self.project))
+
+    def test_the_same_recipe_once_more_changes_nothing(self) -> None:
+        self.adopt()
+        make_reviewed(self.project, self.alice, 80, 60)
+        calibrate.fit_due()
+        self.adopt(name="The same, measured again")
+        self.assertEqual(calibrate.now_in_use(self.project), Calibration.objects.get())
+
+
 @pytest.mark.django_db(transaction=True)
 def test_among_reviewers_at_work_each_document_is_decided_once() -> None:
     project = Project.objects.create(name="READMEs", repeat_share=0)
     make_ready(project, DOCUMENTS)
     calibrated(project)
     reviewers = [User.objects.create(username=f"reviewer {n}") for n in range(2)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.reviewer_process", str(project.pk), str(reviewer.pk)],
-            cwd=ROOT,
-            env={**os.environ, "DATABASE_URL": database_url()},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for reviewer in reviewers
-    ]
-    for process in processes:
-        assert process.stdout
-        process.stdout.readline()
+    at_work = Reviewers(project, reviewers)
     auto_accept.switch_on(project, 0.9, reviewers[0])
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("go\n")
-        process.stdin.flush()
+    at_work.begin()
     auto_accept.tell_waiting(60)
-    keys: set[str] = set()
-    for process in processes:
-        out, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors[-2000:]
-        keys.update(json.loads(out)["keys"])
+    keys = {key for told in at_work.told() for key in told.keys}
     by_people = Decision.objects.by_people()
     assert keys == {str(key) for key in by_people.values_list("key", flat=True)}
     assert Standing.objects.count() == DOCUMENTS

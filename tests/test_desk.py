@@ -267,6 +267,15 @@ class Looking(HouseTestCase):
         self.assertContains(self.client.get(url), "Document docs")
         self.assertEqual(self.client.get(url + ".json").status_code, 200)
 
+    def test_a_document_says_which_was_there_with_its_text(self) -> None:
+        self.ready("a folder/first")
+        self.ready("copy")
+        link = (
+            'The same text as <a href="/documents/a%20folder/first" dir="auto">a folder/first</a>'
+        )
+        self.assertContains(self.client.get("/documents/copy"), link)
+        self.assertNotContains(self.client.get("/documents/a folder/first"), "The same text as")
+
     def test_a_failed_document_says_why(self) -> None:
         self.document("empty", text="  \n")
         self.assertContains(self.client.get("/documents/empty"), "The document is empty.")

@@ -294,6 +294,21 @@ class Second(EndpointTestCase):
         self.assertEqual(self.ready("after").proposals.get().model, "fake")
         self.assertEqual(self.ready("and on").proposals.get().model, "fake")
 
+    def test_what_an_operator_should_look_at_are_its_own_settings(self) -> None:
+        self.model.default = Reply(status=500)
+        for number in range(FAILURES):
+            with pytest.raises(TryLater):
+                propose(self.document(str(number)).pk)
+        waits = self.document("waits")
+        refused = [
+            (401, "TAGGER_SECOND_API_KEY"),
+            (404, "TAGGER_SECOND_MODEL and TAGGER_SECOND_BASE_URL"),
+        ]
+        for status, settings in refused:
+            self.second.say(Reply(status=status))
+            with pytest.raises(TryLater, match=f"{self.second.url}.*Check {settings}"):
+                propose(waits.pk)
+
     def test_with_both_in_trouble_documents_wait(self) -> None:
         self.second.default = self.model.default = Reply(status=500)
         for number in range(2 * FAILURES):

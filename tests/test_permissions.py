@@ -23,11 +23,13 @@ from review.models import (
     Role,
     Scope,
     ServedModel,
+    Training,
 )
 from review.pipeline import importing
 from review.pipeline.auto_accept import switch_off, switch_on
 from review.pipeline.batch import start
 from review.pipeline.note import leave
+from review.pipeline.release import Filters, order
 from review.pipeline.token import make
 from review.pipeline.webhook import register
 
@@ -42,8 +44,11 @@ FIELDS: dict[str, dict[str, str]] = {
     "POST renew": {"lease": "{lease}"},
     "POST release": {"lease": "{lease}"},
     "POST note_add": {"document": "{document_pk}"},
+    "POST revoke": {"reviewer": "{bob}", "verb": "revoke"},
     "POST person_add": {"role": "reviewer"},
     "POST person_role": {"role": "curator"},
+    "POST in_use_put": {"model": "base"},
+    "POST in_use_try": {"model": "base"},
     "POST auto_accept_on": {"promise": "0.9"},
     "POST changed_answer": {"act": "keep", "revision": "{revision}"},
 }
@@ -68,12 +73,17 @@ class Asked(HouseTestCase):
             "candidate": proposal.candidates.get(rank=1).pk,
             "project": self.project.pk,
             "membership": self.bob.memberships.get().pk,
+            "bob": self.bob.pk,
             "token": make(self.project, self.bob, "a program", [Scope.READ], 1)[0].pk,
             "webhook": webhook.pk,
             "delivery": Delivery.objects.create(
                 webhook=webhook, event=Event.TEST, next_at=timezone.now()
             ).pk,
             "import": self.asking().pk,
+            "release": order(self.project, Filters(), ["trl"]).number,
+            "training": Training.objects.create(
+                release=order(self.project, Filters(), ["trl"]), name="tuned"
+            ).pk,
             "evaluation": measured(self.project).pk,
             "revision": self.target.revisions.create(waits=True, text="Another.", sha256="0").pk,
             "batch": self.batch().pk,

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from review.models import Document, DocumentState, Proposal, ServedModel, Tag
 from review.pipeline import served, sweep
-from review.pipeline.propose import MOST_ATTEMPTS, TryLater, ask_again, propose
+from review.pipeline.propose import (
+    MOST_ATTEMPTS,
+    Common,
+    TryLater,
+    ask_again,
+    claim,
+    propose,
+)
 
 from .base import HouseTestCase
 from .fake_model import Reply, tags
@@ -55,6 +65,41 @@ class Behaving(HouseTestCase):
         self.assertEqual(len(listed), 90)
         self.assertNotIn(-1, listed.values())
         self.assertEqual(sorted(listed), sorted(listed, key=lambda name: listed[name]))
+
+    def test_the_documents_of_one_task_cost_few_queries_and_each_is_replaced_when_read_again(
+        self,
+    ) -> None:
+        common = Common()
+        documents = [self.document(str(number), f"# Number {number}") for number in range(3)]
+        propose(documents[0].pk, common)
+        propose(documents[1].pk, common)
+        with CaptureQueriesContext(connection) as seen:
+            propose(documents[2].pk, common)
+        # The row of the endpoint is looked at by the clock, once a second.
+        others = ("SAVEPOINT", "review_servedmodel")
+        asked = [one["sql"] for one in seen if not any(name in one["sql"] for name in others)]
+        # The claim, the lease's end, the proposal, a calibration, the candidates, their tags.
+        self.assertEqual(len(asked), 6, "\n".join(sql[:60] for sql in asked))
+        ask_again(Document.objects.filter(pk=documents[1].pk), ready=True)
+        again = propose(documents[1].pk, common)
+        self.assertEqual(documents[1].proposals.count(), 2)
+        self.assertEqual(documents[1].proposals.get(current=True), again)
+
+    def test_a_task_passes_over_a_document_that_another_worker_has_or_a_batch_holds(self) -> None:
+        taken, held, free = (self.document(name, f"# {name}") for name in ("taken", "held", "free"))
+        now = timezone.now()
+        common = Common()
+        self.assertIsNotNone(claim(taken.pk, uuid.uuid4(), common))
+        Document.objects.filter(pk=held.pk).update(lease_token=uuid.uuid4())
+        for document in (taken, held, free):
+            propose(document.pk, common)
+        states = dict(Document.objects.values_list("external_id", "state"))
+        self.assertEqual(
+            states, {"taken": "proposing", "held": "waiting", "free": "ready"}, "and no other"
+        )
+        self.assertEqual(len(self.model.requests), 1)
+        Document.objects.filter(pk=held.pk).update(not_before=now)
+        self.assertIsNotNone(propose(held.pk, common), "its batch has not come for it in time")
 
     def test_the_reply_is_constrained_to_the_vocabulary(self) -> None:
         self.ready()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import timedelta
 from itertools import pairwise
 
@@ -13,17 +15,18 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from review.llm.rank import RIDGE, Example, Ranker, RankTag, ridge, shortlist, three_sets, zones
-from review.models import Decision, Document, DocumentState, Proposal, ServedModel
+from review.models import Decision, Document, DocumentState, Proposal, Role, ServedModel
 from review.models.proposal import WORDS_COUNTED
 from review.models.served_model import FAILURES
-from review.pipeline import ranking, served
+from review.pipeline import curate, ranking, served
+from review.pipeline.exam import side_of
 from review.pipeline.first_start import seed_tags
 from review.pipeline.pair import pairs
 from review.pipeline.propose import TryLater, ask_again, propose
 from review.pipeline.stand_in import NOTE, stand_in
 
 from .base import HouseTestCase
-from .fake_model import Reply
+from .fake_model import Reply, tags
 
 TAGS = [
     RankTag("lib", "Imported by the developer's code", synonyms=("library",)),
@@ -166,6 +169,45 @@ def test_what_is_sure_is_in_the_first_set_and_what_is_not_is_not() -> None:
 def test_of_few_tags_there_are_fewer_sets() -> None:
     assert three_sets({}, 3) == []
     assert three_sets({"a": 0.5}, 3) == [("a",)]
+
+
+# --- A project's own --------------------------------------------------------------------
+
+
+class OwnPicks(HouseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        served.forget()
+        ranking.forget()
+
+    def offered(self) -> set[str]:
+        """The tags that the latest request lets the model choose from."""
+        held = json.dumps(self.model.requests[-1]["response_format"])
+        return {tag["name"] for tag in seed_tags() if f'"{tag["name"]}"' in held}
+
+    def test_a_reopened_document_is_not_ranked_by_its_own_tags(self) -> None:
+        words = [" ".join(f"florp{n} quux{n} zib{n}" for n in range(at, at + 9)) for at in range(9)]
+        text = next(
+            one for one in words if side_of(hashlib.sha256(one.encode()).hexdigest()) == "train"
+        )
+        rare = seed_tags()[-1]["name"]
+        self.model.default = Reply([tags(rare), tags("lib"), tags("cli")])
+        document = self.ready("own", text)
+        page = self.page()
+        first = document.proposals.get().candidates.get(rank=1)
+        self.client.post(f"/candidates/{first.pk}/choose", page.fields)
+        recipe = {"prompt": "full-3", "plan": "samples", "shortlist": 3, "examples": 0}
+        ServedModel.objects.update(recipe=recipe)
+        served.forget()
+        self.ready("like it", text + " And more.")
+        self.assertIn(rare, self.offered())
+        self.model.requests.clear()
+        again = Document.objects.filter(pk=document.pk)
+        curate.reopen(again, self.member("carol", Role.CURATOR))
+        ask_again(again, ready=True)
+        propose(document.pk)
+        self.assertEqual(len(self.offered()), 3)
+        self.assertNotIn(rare, self.offered())
 
 
 # --- Standing in ------------------------------------------------------------------------

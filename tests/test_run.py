@@ -214,4 +214,5 @@ class InstallTests(unittest.TestCase):
 class ProcfileTests(unittest.TestCase):
     def test_the_parts_are_those_of_the_design(self) -> None:
         parts = read_procfile(ROOT / "Procfile")
-        self.assertEqual(list(parts), ["redis", "model", "worker", "proposer", "beat", "web"])
+        names = ["redis", "model", "worker", "proposer", "trainer", "beat", "web"]
+        self.assertEqual(list(parts), names)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from review.models import Decision, Role
 
 from .base import HouseTestCase
+from .tampering import tampering
 
 HOSTILE = [
     "=1+1",
@@ -88,7 +89,8 @@ class Exporting(HouseTestCase):
             self.ready(number)
             decision = self.pick()
             at = moment - datetime.timedelta(days=days)
-            Decision.objects.filter(pk=decision.pk).update(created_at=at)
+            with tampering():
+                Decision.objects.filter(pk=decision.pk).update(created_at=at)
         day = (moment - datetime.timedelta(days=5)).date().isoformat()
         self.assertEqual(ids("--since", day), ["new"])
         self.assertEqual(ids("--until", day), ["old"])

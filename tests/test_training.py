@@ -154,8 +154,10 @@ def base() -> Path:
 @pytest.fixture(scope="module")
 def small(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the same kind, and of no use, that learns in no time."""
+    import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    torch.manual_seed(0)  # how fast it learns differs with what it began as
     config = AutoConfig.from_pretrained(base)
     config.num_hidden_layers, config.hidden_size, config.intermediate_size = 2, 64, 64
     config.num_attention_heads, config.num_key_value_heads, config.head_dim = 4, 2, 16

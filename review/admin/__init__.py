@@ -9,6 +9,7 @@ tag_acts   add, describe, rename, merge, split, retire, restore: a form, a previ
 tag_past   its history and its versions; a change is reverted
 tag_files  the list from a file and as a file; what the data suggest
 projects   projects and accounts
+erasing    an account is erased: a page that asks, the act
 rows       documents, proposals, decisions, …: read and looked up
 """
 

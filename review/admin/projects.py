@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from axes.utils import reset as axes_reset
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import ChoiceField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from review.llm.prompt import VERSIONS
-from review.models import Membership, Project, Role
+from review.models import Decision, Membership, Project, Role
+from review.pipeline import second_factor
 from review.pipeline.close import settle_counts
 
+from .erasing import erase_selected
 from .site import InProject, asking, site
 
 
@@ -38,7 +42,26 @@ class SuperusersOnly(admin.ModelAdmin):
 
 @admin.register(User, site=site)
 class Accounts(SuperusersOnly, UserAdmin):
-    pass
+    actions = ["let_in_again", "take_second_factor_away", erase_selected]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """One by one, and not who decided something: that stays, and they can be erased."""
+        decided = Decision.objects.filter(reviewer=obj.pk).exists() if obj else True
+        return not decided and super().has_delete_permission(request, obj)
+
+    @admin.action(description=_("Let them sign in again after too many wrong passwords"))
+    def let_in_again(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        for name in users.values_list("username", flat=True):
+            axes_reset(username=name)
+        self.message_user(request, gettext("They may try again now."), messages.SUCCESS)
+
+    @admin.action(description=_("Take their second factor away (lost telephone)"))
+    def take_second_factor_away(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        count = sum(second_factor.take_away(user) for user in users)
+        told = ngettext(
+            "%(n)d second factor was taken away.", "%(n)d second factors were taken away.", count
+        )
+        self.message_user(request, told % {"n": count}, messages.SUCCESS)
 
 
 @admin.register(Group, site=site)

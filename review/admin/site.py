@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 
 from review.models import Project, Role
 from review.models.key import key_in
+from review.pipeline import second_factor
 
 MOST_COUNTED = 1_000  # rows of a list: nobody turns more pages
 
@@ -57,6 +58,13 @@ class Site(admin.AdminSite):
     site_url = "/"
 
     def has_permission(self, request: HttpRequest) -> bool:
+        if not self.has_role(request):
+            return False
+        user = asking(request)
+        return second_factor.was_given_by(user) or not second_factor.is_asked_of(user)
+
+    def has_role(self, request: HttpRequest) -> bool:
+        """Whether they may enter, once it is certain enough who they are."""
         user = asking(request)
         return user.is_active and (user.is_superuser or run_by(request).exists())
 
@@ -72,11 +80,13 @@ class Site(admin.AdminSite):
         """The desk's own page is where everyone signs in."""
         if self.has_permission(request):
             return super().login(request, extra_context)  # on to where they wanted to go
+        wanted = request.GET.get("next") or reverse("admin:index", current_app=self.name)
+        if self.has_role(request):
+            return redirect_to_login(wanted, reverse("second_factor"))
         if request.user.is_authenticated:
             raise PermissionDenied(
                 _("The admin is for the curators and the owner of a project. Ask its owner.")
             )
-        wanted = request.GET.get("next") or reverse("admin:index", current_app=self.name)
         return redirect_to_login(wanted, reverse("sign_in"))
 
 

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest
 from django.utils.translation import gettext as _
 from ninja.security import HttpBearer
 
+from review.caller import address_of
 from review.models import Project, Role, Scope, Token
 from review.pipeline import token as tokens
 
@@ -22,13 +23,20 @@ class Bearer(HttpBearer):
     somebody else's cannot ask in a user's name.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, least: Role | None = None) -> None:
         super().__init__()
         self.scope = scope
+        self.least = least or LEAST[scope]
 
     def authenticate(self, request: HttpRequest, text: str) -> Token:
         found = tokens.find(text)
         if found is None:
+            if seconds := tokens.wait_after_wrong(address_of(request) or "nowhere"):
+                raise Refused(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    _("Too many tokens that do not work came from your address."),
+                    {"Retry-After": str(seconds)},
+                )
             raise Refused(
                 HTTPStatus.UNAUTHORIZED,
                 _("This token does not work: it is mistyped, revoked or expired."),
@@ -44,13 +52,14 @@ class Bearer(HttpBearer):
         if self.scope not in token.scopes:
             told = _("This token may not do this: it lacks the scope “%(scope)s”.")
             raise Refused(HTTPStatus.FORBIDDEN, told % {"scope": self.scope.value})
-        if not role.covers(LEAST[self.scope]):
+        if not role.covers(self.least):
             told = _("The user of this token may not do this in the project any more.")
             raise Refused(HTTPStatus.FORBIDDEN, told)
         return token
 
 
 READ, WRITE, REVIEW = Bearer(Scope.READ), Bearer(Scope.WRITE), Bearer(Scope.REVIEW)
+CURATE = Bearer(Scope.READ, Role.CURATOR)  # what only curators see on the pages
 
 
 def token_of(request: HttpRequest) -> Token:

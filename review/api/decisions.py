@@ -50,7 +50,7 @@ class DecisionOut(Schema):
     note: str
     milliseconds: int = Field(description="From the first sight to the act.")
     created_at: datetime.datetime
-    undone: bool = Field(description="Taken back later: it does not count.")
+    undone: bool = Field(description="Taken back or revoked later: it does not count.")
     undoes: int | None = Field(description="The decision that this one takes back.")
 
     @staticmethod
@@ -75,7 +75,7 @@ class DecisionOut(Schema):
 
     @staticmethod
     def resolve_undone(decision: Decision) -> bool:
-        return hasattr(decision, "undone_by")
+        return decision.kind != DecisionKind.UNDO and not hasattr(decision, "standing")
 
     @staticmethod
     def resolve_undoes(decision: Decision) -> int | None:
@@ -127,7 +127,7 @@ def decisions(request: HttpRequest, project_id: int, asked: Query[Listed]) -> di
     """An undo is a decision of its own, and the one that it takes back is `undone` from then on."""
     rows = (
         Decision.objects.filter(document__project=project_of(request, project_id))
-        .select_related("document", "reviewer", "candidate", "undone_by")
+        .select_related("document", "reviewer", "candidate", "standing")
         .defer("document__text", "document__html")
         .prefetch_related("candidate__placed_tags__tag", "placed_tags__tag")
     )

@@ -89,5 +89,7 @@ def _words(status: int) -> str:
             return _("There is nothing at this address.")
         case 405:
             return _("This address does not know this method.")
+        case 503:
+            return _("The database does not answer, or has no room. Ask again in a moment.")
         case _other:
             return _("Something went wrong here. It was written down.")

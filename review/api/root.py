@@ -16,13 +16,14 @@ from ninja.operation import Operation
 from ninja.parser import Parser
 from pydantic_core import from_json
 
-from . import claims, decisions, documents, projects, proposals, tags
+from . import claims, decisions, documents, projects, proposals, releases, tags
 from .problem import MEDIA_TYPE, Problem, Refused, problem
 
 DESCRIPTION = """\
 Documents in, tags out. Every call needs a token: an owner of the project makes one on the page
-"API tokens". The scope `read` is for all that is got, `write` for handing documents in, `review`
-for claims and decisions. Errors are problem documents (RFC 9457). The guide is docs/api.md.
+"API tokens". The scope `read` is for all that is got, `write` for handing documents in and
+ordering releases, `review` for claims and decisions. Errors are problem documents (RFC 9457). The
+guide is docs/api.md.
 """
 # What may be answered instead, beside what each address says itself.
 ERRORS = {
@@ -89,7 +90,7 @@ api = Api(
     parser=Strict(),
     docs_decorator=pictures,
 )
-for noun in (projects, tags, proposals, documents, claims, decisions):
+for noun in (projects, tags, proposals, documents, claims, decisions, releases):
     api.add_router("", noun.router)
 
 

@@ -68,16 +68,21 @@ class Report:
 def report(project: Project) -> Report:
     """Of the latest documents that more than one person decided on; and of the repeats."""
     judgements = _latest(project)
-    again = _repeats(project)
-    people = {judgement.reviewer for judgement in judgements} | set(again)
+    people = {judgement.reviewer for judgement in judgements}
     names = dict(User.objects.filter(pk__in=people).values_list("pk", "username"))
     pairs = [
         Pair(names[one], names[other], agreement_of(shared))
         for (one, other), shared in _by_pair(judgements).items()
     ]
     pairs.sort(key=lambda pair: (-pair.agreement.documents, pair.one, pair.other))
-    selves = sorted((names[person], compared(sets)) for person, sets in again.items())
-    return Report(agreement_of(judgements), pairs, selves)
+    return Report(agreement_of(judgements), pairs, selves(project))
+
+
+def selves(project: Project) -> list[tuple[str, Agreement]]:
+    """How far each person decides alike when a document comes back to them; by name."""
+    again = _repeats(project)
+    names = dict(User.objects.filter(pk__in=again).values_list("pk", "username"))
+    return sorted((names[person], compared(sets)) for person, sets in again.items())
 
 
 def masi(one: TagSet, other: TagSet) -> float:

@@ -9,4 +9,5 @@ lane          how many calls at once it bears
 reply         a raw reply → tags of the vocabulary
 sampling      the three: asks, compares as sets, asks again
 local_server  the embedded model, for when no server is configured
+front         several models behind its one address
 """

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
@@ -27,11 +28,22 @@ from .errors import NoAnswer, NoTurn, Refused, TimedOut, TooMany, Unavailable
 from .lane import Lane
 from .manners import Manners
 from .recipe import Recipe
+from .reply import storable
 
 T = TypeVar("T")
 
 LESSONS = 8  # requests: each refusal teaches one thing, and there are seven to learn
+RELOAD_SECONDS = 5.0  # until the embedded model's server has loaded what was put in use
 OPERATOR_SECONDS = 300.0  # between tries while only an operator can mend it: a key, a model's name
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the settings of an endpoint are called, to tell an operator which to look at."""
+
+    address: str = "OPENAI_BASE_URL"
+    key: str = "OPENAI_API_KEY"
+    model: str = "TAGGER_MODEL"
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Endpoint:
     """A model behind an address.
 
     recipe: how it is asked. grammar: True for llama.cpp, which can hold a reply to a grammar
-    (see `grammar` below).
+    (see `grammar` below). tuned_from: for a tuned model the name of its base, at the same address.
     """
 
     base_url: str
@@ -47,6 +59,8 @@ class Endpoint:
     model: str
     recipe: Recipe
     grammar: bool = False
+    named: Named = Named()
+    tuned_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,11 +107,31 @@ def ask(
     `deadline` is a moment of `time.monotonic()`; nothing goes on after it. Raises
     Unavailable (the server), NoAnswer (this call), Refused (this document).
     alternatives: so many likeliest tokens are asked for at each place of a reply.
+    max_tokens: of a reply, see `room_for`.
     """
     seconds = max(0.1, deadline - time.monotonic())
     asked = (n, temperature, seed, max_tokens, seconds, alternatives)
     call = _ask(endpoint, messages, names, max_tags, *asked)
     return _run(call, seconds)
+
+
+def room_for(endpoint: Endpoint, tokens: int) -> int:
+    """The limit of a reply that needs so many tokens: more where the model thinks before it."""
+    return max(tokens, manners_of(endpoint.base_url, endpoint.model).tokens)
+
+
+def most_tokens(
+    endpoint: Endpoint,
+    messages: list[dict[str, str]],
+    names: Sequence[str],
+    max_tags: int,
+    n: int,
+    max_tokens: int,
+) -> tuple[int, int]:
+    """What `ask` uses at most, in and out: a token is at least a byte, and n requests are made."""
+    shape = (grammar if endpoint.grammar else schema)(names, max_tags)
+    sent = json.dumps([messages, shape], ensure_ascii=False)
+    return n * len(sent.encode(errors="replace")), n * max_tokens
 
 
 async def _ask(
@@ -119,8 +153,9 @@ async def _ask(
     async def once(n: int, seed: int) -> Answer:
         tried = replace(manners_of(*key))
         for _ in range(LESSONS):
-            limit = max(max_tokens, tried.tokens)
-            parameters = parameters_of(tried, endpoint.grammar, shape, n, temperature, seed, limit)
+            parameters = parameters_of(
+                tried, endpoint.grammar, shape, n, temperature, seed, max_tokens
+            )
             if alternatives and tried.logprobs:
                 parameters["top_logprobs"] = alternatives
             if tried.cache_key:
@@ -135,22 +170,26 @@ async def _ask(
                 continue
             answer = answer_of(said, parameters, took)
             # Only now: a refusal may have had another reason than the parameter given up.
-            _learn_from(tried, said, answer, limit)
+            _learn_from(tried, said, answer, max_tokens)
             manners_of(*key).take_over(tried)
             return answer
         raise NoAnswer("The model server refused every form of the request.")
 
+    answered = False
     try:
         async with asyncio.timeout(seconds):
             first = await once(n if manners_of(*key).several else 1, seed)
-            missing = n - len(first.replies)
+            answered, missing = True, n - len(first.replies)
             if missing <= 0:
                 return [first]
             manners_of(*key).several = False
             others = (once(1, seed + 1 + i) for i in range(missing))
             return [first, *await asyncio.gather(*others)]
     except (openai.OpenAIError, TimeoutError) as error:
-        raise explain(error, endpoint, seconds) from error
+        told = explain(error, endpoint, seconds)
+        if isinstance(told, Unavailable):
+            told.begun |= answered
+        raise told from error
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         # Nothing is checked before: HTTP 200 with a web page, a list where an object should be.
         raise NoAnswer(f"The model server sent no answer that can be read: {error}") from error
@@ -285,18 +324,24 @@ def explain(
     if isinstance(error, (TimeoutError, openai.APITimeoutError)):
         return TimedOut(f"{server} did not finish within {seconds:.0f} seconds.")
     if isinstance(error, openai.APIConnectionError):
-        return Unavailable(f"{server} cannot be reached: {error.__cause__ or error}.")
+        never_begun = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.PoolTimeout))
+        told = f"{server} cannot be reached: {error.__cause__ or error}."
+        return Unavailable(told, begun=not never_begun)
     if not isinstance(error, openai.APIStatusError):
-        return NoAnswer(f"{server} sent something that is not an answer: {_short(error)}")
+        return NoAnswer(f"{server} sent something that is not an answer: {_short(error, endpoint)}")
     status = error.status_code
     if status in (401, 403):
         return Unavailable(
-            f"{server} refused the key ({status}). Check OPENAI_API_KEY.", OPERATOR_SECONDS
+            f"{server} refused the key ({status}). Check {endpoint.named.key}.", OPERATOR_SECONDS
+        )
+    if status == 404 and endpoint.grammar:
+        return Unavailable(
+            f"The embedded model's server has not loaded “{endpoint.model}”.", RELOAD_SECONDS
         )
     if status == 404:
         return Unavailable(
             f"{server} knows no model “{endpoint.model}” (404). "
-            "Check TAGGER_MODEL and OPENAI_BASE_URL.",
+            f"Check {endpoint.named.model} and {endpoint.named.address}.",
             OPERATOR_SECONDS,
         )
     if status == 429:
@@ -305,7 +350,7 @@ def explain(
         return Unavailable(f"{server} is in trouble ({status}).", retry_after(error))
     if "content_filter" in str(error):
         return Refused("The model's content filter refused this document.")
-    return NoAnswer(f"{server} refused the request ({status}): {_short(error)}")
+    return NoAnswer(f"{server} refused the request ({status}): {_short(error, endpoint)}")
 
 
 def retry_after(error: openai.APIStatusError) -> float | None:
@@ -322,8 +367,10 @@ def retry_after(error: openai.APIStatusError) -> float | None:
     return max(0.0, moment.timestamp() - time.time())
 
 
-def _short(error: Exception) -> str:
-    return str(error)[:300]
+def _short(error: Exception, endpoint: Endpoint) -> str:
+    """What the server said: some say the key again, and this is kept and shown."""
+    told = str(error)
+    return (told.replace(endpoint.api_key, "[the key]") if endpoint.api_key else told)[:300]
 
 
 def answer_of(said: Any, parameters: dict[str, Any], seconds: float) -> Answer:
@@ -343,7 +390,8 @@ def answer_of(said: Any, parameters: dict[str, Any], seconds: float) -> Answer:
         if not isinstance(text, str):
             raise NoAnswer("The model server sent a reply that is no text.")
         told = choice.get("logprobs")
-        replies.append(RawReply(text, finish == "length", _mean_logprob(told), _tokens(told)))
+        cut_off = finish == "length"
+        replies.append(RawReply(storable(text), cut_off, _mean_logprob(told), _tokens(told)))
     usage = said.get("usage") or {}
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")

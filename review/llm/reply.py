@@ -42,7 +42,7 @@ def read_reply(raw: str | None, vocabulary: Sequence[str], max_tags: int) -> Rea
     for name in names[:MOST_NAMES_READ]:
         found = spelled.get(name.strip().casefold())
         if found is None:
-            unknown[name.strip()[:100]] = None
+            unknown[storable(name.strip())[:100]] = None
         else:
             known[found] = None
     tags = tuple(known)[:max_tags]
@@ -53,6 +53,11 @@ def read_reply(raw: str | None, vocabulary: Sequence[str], max_tags: int) -> Rea
     else:
         problem = "The reply had no tags."
     return Reading(tags, tuple(unknown), problem)
+
+
+def storable(text: str) -> str:
+    """The text without what no database stores: half characters, and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def without_thinking(raw: str) -> str:

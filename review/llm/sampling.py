@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import compose
-from .client import Answer, Endpoint, RawReply, ask
+from .client import Answer, Endpoint, RawReply, ask, most_tokens, room_for
 from .errors import NoAnswer, Refused, Unavailable
 from .prompt import Prompt
 from .rank import LIKELY, three_sets
@@ -55,6 +56,20 @@ class TagSet:
     seed: int
     logprob: float | None = None  # the mean of its tokens', where the server gives it
     composed: bool = False  # the model did not say this set; `raw` is what it said
+    giver: str = ""  # whose it is, where two models were asked: see `interleave`
+
+
+@dataclass
+class Usage:
+    """Of the calls that one payment is for."""
+
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+
+
+# Around a call that may use so many tokens in and out: lets it be made, or raises OverBudget.
+Pay = Callable[[int, int], AbstractContextManager[Usage]]
 
 
 @dataclass
@@ -81,7 +96,9 @@ class Sampling:
     note: str = ""
     ranked: Mapping[str, float] = field(default_factory=dict)  # the ranker's chances, by name
     doubt: float | None = None  # 0 to 1: how far the first set's tags are from sure
+    pay: Pay | None = None  # None: nobody counts what it costs
     told: RawReply | None = None  # the first reply, if the server told its likelihoods
+    rival: str = ""  # another model, some of whose sets are among these
 
     def three(self, seconds: float) -> list[TagSet]:
         """Up to three different sets, the model's first answer first; at least one.
@@ -136,18 +153,23 @@ class Sampling:
     def _ask(self, n: int, temperature: float, max_tokens: int, deadline: float) -> bool:
         """One round; True when a reply of it was cut off at the token limit."""
         seed = random.SystemRandom().randrange(2**31 - WANTED)
-        answers = ask(
-            self.endpoint,
-            self.prompt.messages,
-            self.vocabulary,
-            self.max_tags,
-            n=n,
-            temperature=temperature,
-            seed=seed,
-            max_tokens=max_tokens,
-            deadline=deadline,
-            alternatives=compose.ALTERNATIVES if PLANS[self.endpoint.recipe.plan].weigh else 0,
-        )
+        max_tokens = room_for(self.endpoint, max_tokens)
+        asked = (self.endpoint, self.prompt.messages, self.vocabulary, self.max_tags)
+        paid = self.pay(*most_tokens(*asked, n, max_tokens)) if self.pay else nullcontext(Usage())
+        with paid as used:
+            answers = ask(
+                *asked,
+                n=n,
+                temperature=temperature,
+                seed=seed,
+                max_tokens=max_tokens,
+                deadline=deadline,
+                alternatives=compose.ALTERNATIVES if PLANS[self.endpoint.recipe.plan].weigh else 0,
+            )
+            for answer in answers:
+                used.tokens_in += answer.tokens_in
+                used.tokens_cached += answer.tokens_cached
+                used.tokens_out += answer.tokens_out
         return self.take(answers, n, temperature, seed)
 
     def take(self, answers: Sequence[Answer], n: int, temperature: float, seed: int) -> bool:

@@ -97,6 +97,10 @@ class Batch(models.Model):
     tokens_cached = models.BigIntegerField(default=0, help_text="Of those in, from a cache.")
     tokens_out = models.BigIntegerField(default=0)
 
+    # Of the project's budget, at most, while it is capped: see pipeline/budget.py.
+    tokens_held = models.BigIntegerField(default=0)
+    money_held = models.BigIntegerField(default=0, help_text="In millionths.")
+
     token = models.UUIDField(default=uuid.uuid4, help_text="Its documents' lease token.")
     held_until = models.DateTimeField(help_text="Until when its documents wait for it.")
     look_at = models.DateTimeField(help_text="Nothing is done before this moment.")

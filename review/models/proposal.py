@@ -38,6 +38,13 @@ class Proposal(models.Model):
     )
     endpoint = models.CharField(max_length=500, help_text="The server's address.")
     model = models.CharField(max_length=200)
+    rival_model = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The other model whose answers are among the candidates; empty: none was asked.",
+    )
     prompt_version = models.CharField(max_length=100)
     vocabulary_version = models.ForeignKey(VocabularyVersion, on_delete=models.PROTECT)
     system_message = models.ForeignKey(SystemMessage, on_delete=models.PROTECT)
@@ -107,6 +114,14 @@ class Proposal(models.Model):
         return order
 
 
+class Giver(models.TextChoices):
+    """Whose a candidate is, where two models were asked."""
+
+    OWN = "own", "The proposal's model"
+    RIVAL = "rival", "The rival"
+    BOTH = "both", "Both said the same"
+
+
 class Candidate(models.Model):
     """One tag set of a proposal: an ordered tuple of one to `max_tags` tags."""
 
@@ -121,6 +136,14 @@ class Candidate(models.Model):
         db_default=False,
         help_text="Put together from how likely each tag was: the model did not say this set, "
         "and it is no sample of its own for training.",
+    )
+    giver = models.CharField(
+        max_length=5,
+        choices=Giver.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Empty where one model was asked.",
     )
 
     class Meta:

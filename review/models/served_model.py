@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
+from django.utils import timezone
 
 from .evaluation import Evaluation
 
@@ -43,10 +45,21 @@ class ServedModelQuerySet(models.QuerySet["ServedModel"]):
         free = half_open.filter(Q(probing_until=None) | Q(probing_until__lte=now))
         return bool(free.update(probing_until=now + datetime.timedelta(seconds=seconds)))
 
+    def asked_so_since(
+        self, model: str, bases: models.QuerySet[Any, Any]
+    ) -> datetime.datetime | None:
+        """When it was last changed how this model is asked, at whatever address; None: never.
+
+        bases: the names of those from which it was tuned, by whose recipe it may be asked.
+        """
+        asked = self.filter(Q(model=model) | Q(model__in=bases))
+        found: datetime.datetime | None = asked.aggregate(last=Max("adopted_at"))["last"]
+        return found
+
     def to_default(self) -> int:
         """Ask them as others are asked, by no run's recipe."""
         adopted = self.filter(recipe__isnull=False)
-        return adopted.update(recipe=None, adopted_from=None, adopted_at=None)
+        return adopted.update(recipe=None, adopted_from=None, adopted_at=timezone.now())
 
 
 class ServedModel(models.Model):
@@ -88,6 +101,7 @@ class ServedModel(models.Model):
         related_name="+",
         help_text="The run whose recipe it is; empty also where that was deleted.",
     )
+    # Since when it is asked as it is, also by the default; empty: that was never changed.
     adopted_at = models.DateTimeField(null=True, blank=True)
 
     objects = ServedModelQuerySet.as_manager()

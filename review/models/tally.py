@@ -15,6 +15,11 @@ class TallyQuerySet(models.QuerySet["Tally"]):
         sums = self.filter(project=project).values_list("state").annotate(sum=Sum("change"))
         return dict.fromkeys(DocumentState.values, 0) | dict(sums)
 
+    def in_all(self) -> dict[str, int]:
+        """The same for all projects together."""
+        sums = self.values_list("state").annotate(sum=Sum("change"))
+        return dict.fromkeys(DocumentState.values, 0) | dict(sums)
+
 
 class Tally(models.Model):
     """A change of the number of documents in a state: the sum of the rows is the number.

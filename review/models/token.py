@@ -12,8 +12,8 @@ from .project import Project
 
 
 class Scope(models.TextChoices):
-    READ = "read", _("read: documents, tags, proposals and decisions")
-    WRITE = "write", _("write: hand documents in")
+    READ = "read", _("read: documents, tags, proposals, decisions and releases")
+    WRITE = "write", _("write: hand documents in, order releases")
     REVIEW = "review", _("review: take the next document and decide on it")
 
 

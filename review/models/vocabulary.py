@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Trim
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from .project import Project
@@ -121,6 +122,11 @@ class VocabularyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sha256[:8]} ({len(self.tags)} tags)"
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """The tags' names by their numbers."""
+        return {tag["id"]: tag["name"] for tag in self.tags}
 
     @classmethod
     def current(cls, project: Project) -> VocabularyVersion:

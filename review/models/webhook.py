@@ -18,6 +18,7 @@ class Event(models.TextChoices):
     REVIEWED = "document.reviewed", _("A document is reviewed")
     FAILED = "document.failed", _("A document has failed")
     VOCABULARY = "vocabulary.changed", _("The tag list has changed")
+    RELEASE = "release.ready", _("A release is ready")
     TEST = "webhook.test", _("A test")
 
 
@@ -60,7 +61,8 @@ class Delivery(models.Model):
     """One event for one webhook: a job that is due at `next_at`.
 
     A trigger makes it, in the transaction that reviews or fails the document. Its body is
-    written when it is first sent, and stays the same however often it is sent again.
+    written when it is first sent (of a release at once: that never changes), and stays the same
+    however often it is sent again.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")

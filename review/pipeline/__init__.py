@@ -4,7 +4,8 @@ first_start  nothing → the first project, with its tags, its owner and real do
 intake       what a reader yields → documents that wait
 importing    a file that a person brings → a job that a worker loads
 revise       another text of a reviewed document → what becomes of its decisions
-endpoint     settings → the model to ask
+endpoint     a project and the settings → the models to ask
+promote      a tuned model → in use in a project, or tried beside the one that is; and back
 learn        reviewed documents → examples for the prompts of those like them
 propose      a waiting document → a proposal with up to three candidates
 ranking      a project's tags and picks → which tags are likely for a document
@@ -35,4 +36,6 @@ members      a user → somebody in a project, and in that role
 token        an owner's wish → a key for a program; what it sends → who asks
 webhook      an event → deliveries, sent until somebody has heard
 sweep        what was left lying → back in its place
+backup       all of it, at one moment → an archive
+restore      an archive → an empty install
 """

@@ -21,7 +21,6 @@ from review.insight.confidence import keeping
 from review.models import (
     Acceptance,
     AutoAccept,
-    Calibration,
     Candidate,
     CandidateTag,
     Decision,
@@ -35,16 +34,15 @@ from review.models import (
 from review.models.decision import MACHINE
 from review.models.document import FREE, DocumentQuerySet
 
-from .calibrate import confidence, curve_of
+from .calibrate import confidence, current, curve_of
 
 
 def judge(
     proposal: Proposal, candidates: Sequence[Sequence[str]], vocabulary: Sequence[str]
 ) -> float | None:
     """The confidence of the first candidate; None while too few documents were decided on."""
-    calibration = Calibration.objects.latest_for(
-        proposal.document.project, proposal.model, proposal.prompt_version
-    )
+    project = proposal.document.project
+    calibration = current(project, proposal.model, proposal.prompt_version)
     if calibration is None or not candidates:
         return None
     return confidence(calibration, proposal, candidates, vocabulary)
@@ -102,9 +100,7 @@ def consider(proposal: Proposal, confident: float | None) -> Acceptance | None:
 
 def threshold(auto: AutoAccept, proposal: Proposal) -> float:
     """The lowest confidence that keeps the promise; one that none has, where none keeps it."""
-    calibration = Calibration.objects.latest_for(
-        auto.project, proposal.model, proposal.prompt_version
-    )
+    calibration = current(auto.project, proposal.model, proposal.prompt_version)
     kept = keeping(curve_of(calibration), auto.promise) if calibration else None
     return kept.threshold if kept else 2.0
 

@@ -30,6 +30,9 @@ def adopt(run: Evaluation, *, anyway: bool = False) -> ServedModel:
 
     Raises NotAdopted; ClearlyWorse, unless `anyway`, where the run that the model is asked by now
     was clearly better in F1 of the first, on the documents that both were measured with.
+
+    What was learned of its confidence counts no longer, but where it was asked by that very
+    recipe already: see calibrate.py.
     """
     if problem := unfit(run):
         raise NotAdopted(problem)
@@ -42,7 +45,9 @@ def adopt(run: Evaluation, *, anyway: bool = False) -> ServedModel:
         )
         numbers = {"value": found.value, "low": found.low, "high": found.high}
         raise ClearlyWorse(told % {"run": run.pk, "before": before.pk, **numbers})
-    fields = {"recipe": run.recipe, "adopted_from": run, "adopted_at": timezone.now()}
+    fields = {"recipe": run.recipe, "adopted_from": run}
+    if row is None or row.adopted_at is None or asked_now(run, row) != usable(run.recipe):
+        fields["adopted_at"] = timezone.now()
     served, _made = ServedModel.objects.update_or_create(
         base_url=run.endpoint, model=run.model, defaults=fields
     )

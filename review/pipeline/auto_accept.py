@@ -27,7 +27,7 @@ from review.models.document import DocumentQuerySet
 
 from . import curate
 from .accept import consider
-from .calibrate import confidence, read_with_sets, sets_of
+from .calibrate import confidence, is_current, read_with_sets, sets_of, since_of
 from .refusal import Conflict
 
 AT_ONCE = 500  # proposals that are told their confidence, and documents that are sent back
@@ -94,14 +94,21 @@ def tell_waiting(seconds: float) -> None:
 
 
 def _tell_some(calibration: Calibration) -> None:
+    if not is_current(calibration):  # the model is asked otherwise now
+        Calibration.objects.filter(pk=calibration.pk).update(told_to=None)
+        return
+    since = since_of(calibration.model)
     waiting = Proposal.objects.filter(
         current=True,
         model=calibration.model,
+        rival_model="",
         prompt_version=calibration.prompt_version,
         document__project=calibration.project,
         document__state=DocumentState.READY,
         pk__gt=calibration.told_to,
     ).select_related("document")
+    if since is not None:
+        waiting = waiting.filter(created_at__gte=since)
     proposals = list(read_with_sets(waiting).order_by("pk")[:AT_ONCE])
     sure: list[tuple[Proposal, float]] = []
     told = []

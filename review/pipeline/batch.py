@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from django.contrib.auth.models import User
@@ -45,7 +45,7 @@ from review.models import (
 from review.models.batch import OPEN
 from review.models.document import FREE, DocumentQuerySet
 
-from . import ranking, served
+from . import budget, ranking, served
 from .endpoint import NoModel, configured_endpoint, endpoints
 from .learn import similar
 from .propose import MOST_TROUBLES, Common, Run, asked_as, sample
@@ -98,16 +98,16 @@ def start(project: Project, user: User | None, wanted: int) -> Batch:
 
     Raises NoBatch.
     """
-    endpoint = asked_as(batch_endpoint(), project)
+    endpoint = asked_as(batch_endpoint(project), project)
     if not waiting(project).exists():
         raise NoBatch("No document waits for the model.")
     return _make(project, user, endpoint, max(1, wanted))
 
 
-def batch_endpoint() -> Endpoint:
+def batch_endpoint(project: Project) -> Endpoint:
     """Raises NoBatch."""
     try:
-        endpoint = configured_endpoint()
+        endpoint = configured_endpoint(project)
     except NoModel as error:
         raise NoBatch(str(error)) from error
     if endpoint.grammar:
@@ -129,7 +129,7 @@ def estimate(project: Project) -> Estimate:
 
     Raises NoBatch.
     """
-    endpoint = asked_as(batch_endpoint(), project)
+    endpoint = asked_as(batch_endpoint(project), project)
     found = waiting(project)
     past = Proposal.objects.filter(
         document__project=project,
@@ -208,6 +208,7 @@ class Turn:
         self.batch = batch
         self.common = Common()
         self.renewed_at = time.monotonic()
+        self.short = False  # the project's budget reached for no more documents
 
     def go(self) -> None:
         batch = self.batch
@@ -256,11 +257,13 @@ class Turn:
                 break
             full, last = self._take_up(endpoint, keys), keys[-1]
         with transaction.atomic():
-            if full and batch.documents < batch.wanted:
+            if full and not self.short and batch.documents < batch.wanted:
                 rest = batch.wanted - batch.documents
                 _make(batch.project, batch.user, endpoint, rest)
             self.note(state=BatchState.READY)
-        if not batch.documents:
+        if not batch.documents and self.short:
+            self.close(BatchState.FAILED, str(budget.over(batch.project_id, budget.today())))
+        elif not batch.documents:
             self.close(BatchState.DONE, "No document waited any more.")
 
     @transaction.atomic
@@ -275,9 +278,11 @@ class Turn:
             not_before=batch.held_until,
             reason=f"It is in batch {batch.pk}: the answer comes within a day or so.",
         )
+        purse = self.common.purse(batch.project, endpoint)
         items: list[BatchItem] = []
         over: list[int] = []
-        counts = {"documents": batch.documents, "requests": batch.requests, "bytes": batch.bytes}
+        names = ("documents", "requests", "bytes", "tokens_held", "money_held")
+        counts = {name: getattr(batch, name) for name in names}
         held = Document.objects.filter(pk__in=keys, lease_token=batch.token).defer("html")
         for document in held.order_by("pk"):
             sampling = _sampling(endpoint, batch.project, batch.vocabulary_version, document)
@@ -301,6 +306,14 @@ class Turn:
             ):
                 over.append(document.pk)
                 continue
+            if purse:
+                said = sum(one.n * int(one.parameters[manners.limit]) for one in asked)
+                if not purse.hold(size, said):
+                    self.short = True
+                    over.append(document.pk)
+                    continue
+                counts["tokens_held"] += size + said
+                counts["money_held"] += purse.cost(size, 0, said)
             items.append(item)
             counts["documents"] += 1
             counts["requests"] += len(asked)
@@ -515,6 +528,8 @@ class Turn:
             rest = batch.items.count()
             batch.items.all().delete()
             self.add(left=left, dropped=max(0, rest - left))
+            if batch.tokens_held:
+                budget.settle(batch)
             self.note(state=state, error=error, ended_at=timezone.now())
         news.info(
             "%s: %s. %d with candidates, %d not answered. %s",
@@ -565,10 +580,10 @@ class Turn:
 
 def endpoint_of(batch: Batch) -> Endpoint:
     """The batch's own endpoint, with the key that the settings have for it. Raises NoModel."""
-    for endpoint in endpoints():
+    for endpoint in [*endpoints(batch.project), *endpoints()]:
         if endpoint.base_url == batch.base_url and not endpoint.grammar:
             recipe = Recipe(**batch.recipe)
-            return Endpoint(batch.base_url, endpoint.api_key, batch.model, recipe)
+            return replace(endpoint, model=batch.model, recipe=recipe)
     raise NoModel(
         f"The batch is at {batch.base_url}, which the settings no longer name: its key is not "
         "known. Set OPENAI_BASE_URL back until it has ended."

@@ -1,17 +1,21 @@
 """How confident a model may be in a project is learned again as people decide.
 
 By a task, every few minutes: see tasks.py. What is learned is one row for a model and prompt;
-insight/confidence.py says how.
+insight/confidence.py says how. It is learned from what the model was asked since it is asked as
+it is, and counts as long as it is: another plan makes other candidates, and the same confidence
+means something else (`current`).
 """
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import Case, F, Value, When
 
 from review.insight.confidence import (
     FEWEST,
@@ -22,13 +26,25 @@ from review.insight.confidence import (
     fit,
     probability,
 )
+from review.llm.local_server import MODEL_NAME
 from review.llm.reply import read_reply
-from review.models import Calibration, Decision, DecisionKind, Project, Proposal
+from review.models import (
+    Calibration,
+    Decision,
+    DecisionKind,
+    Project,
+    Proposal,
+    ServedModel,
+    Training,
+)
 from review.models.decision import REVIEWS
+from review.models.training import EMBEDDED_BASE
 
 from .pair import named
 
 MOST_READ = 5000  # reviews, the latest
+# The name under which a training's base is asked.
+BASE_NAME = Case(When(base=EMBEDDED_BASE, then=Value(MODEL_NAME)), default=F("base"))
 AGAIN_AFTER, AGAIN_SHARE = 25, 0.1  # new documents: so many, and such a share of the last fit's
 
 news = logging.getLogger("tagger")
@@ -53,7 +69,7 @@ def fit_due() -> None:
 def is_due(project: Project, model: str, prompt_version: str, reviews: Sequence[Review]) -> bool:
     if len(reviews) < FEWEST:
         return False
-    last = Calibration.objects.latest_for(project, model, prompt_version)
+    last = current(project, model, prompt_version)
     if last is None or last.numbers.get("features") != KIND:
         return True
     new = sum(review.decision > last.last_decision for review in reviews)
@@ -64,6 +80,7 @@ def calibrate(
     project: Project, model: str, prompt_version: str, reviews: Sequence[Review]
 ) -> Calibration:
     """Learn from these, which are of this model and prompt. Stored last, as one row."""
+    since = since_of(model)
     picked = {review.proposal: review.picked for review in reviews}
     rows, right = [], []
     for key, row in features_of(list(picked)):
@@ -83,7 +100,7 @@ def calibrate(
             documents=len(rows),
             picked=sum(right),
             last_decision=max(review.decision for review in reviews),
-            numbers=found.numbers,
+            numbers={**found.numbers, "since": since and since.isoformat()},
             curve=found.curve_as_json(),
         )
     news.info("%s: the confidence of %s is learned from %d documents.", project, model, len(rows))
@@ -93,10 +110,12 @@ def calibrate(
 def reviews_by_model(project: Project) -> dict[tuple[str, str], list[Review]]:
     """By model and prompt: the first review that stands of each document, of the latest.
 
-    One of each: two people's on one document say the same of its proposal twice.
+    One of each: two people's on one document say the same of its proposal twice. None of a
+    proposal from before the model was asked as it is now, or of two models together.
     """
+    since: dict[str, datetime.datetime | None] = {}
     latest = Decision.objects.standing().filter(
-        document__project=project, kind__in=REVIEWS, proposal__isnull=False
+        document__project=project, kind__in=REVIEWS, proposal__rival_model=""
     )
     rows = latest.order_by("-pk").values_list(
         "pk",
@@ -104,17 +123,41 @@ def reviews_by_model(project: Project) -> dict[tuple[str, str], list[Review]]:
         "proposal",
         "proposal__model",
         "proposal__prompt_version",
+        "proposal__created_at",
         "kind",
         "candidate__rank",
     )[:MOST_READ]
     found: dict[tuple[str, str], list[Review]] = defaultdict(list)
     seen = set()
-    for pk, document, proposal, model, prompt_version, kind, rank in reversed(list(rows)):
-        if document not in seen:
+    for pk, document, proposal, model, prompt_version, made_at, kind, rank in reversed(list(rows)):
+        if model not in since:
+            since[model] = since_of(model)
+        if document not in seen and is_of_now(made_at, since[model]):
             seen.add(document)
             picked = kind == DecisionKind.PICK and rank == 1
             found[model, prompt_version].append(Review(pk, proposal, picked))
     return found
+
+
+def since_of(model: str) -> datetime.datetime | None:
+    tuned = Training.objects.filter(name=model)
+    return ServedModel.objects.asked_so_since(model, tuned.values(asked_as=BASE_NAME))
+
+
+def is_of_now(made_at: datetime.datetime, since: datetime.datetime | None) -> bool:
+    """Whether a proposal was made since the model is asked as it is."""
+    return since is None or made_at >= since
+
+
+def current(project: Project, model: str, prompt_version: str) -> Calibration | None:
+    """The latest, if the model is still asked as it was then."""
+    latest = Calibration.objects.latest_for(project, model, prompt_version)
+    return latest if latest and is_current(latest) else None
+
+
+def is_current(calibration: Calibration) -> bool:
+    since = since_of(calibration.model)
+    return bool(calibration.numbers.get("since") == (since and since.isoformat()))
 
 
 def curve_of(calibration: Calibration) -> list[Point]:
@@ -201,7 +244,7 @@ def now_in_use(project: Project) -> Calibration | None:
     latest = _latest(project)
     if latest is None:
         return None
-    return Calibration.objects.latest_for(project, latest.model, latest.prompt_version)
+    return current(project, latest.model, latest.prompt_version)
 
 
 def decided_for_now(project: Project) -> int:

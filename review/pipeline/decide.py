@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from review import story
 from review.models import (
     Candidate,
     Decision,
@@ -134,6 +135,7 @@ def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: ob
         repeat.plan(decision, document.project)
         if reviews is not None and reviews >= max(2, document.project.reviews_needed):
             close(document)
+    _tell(decision)
     return decision
 
 
@@ -196,7 +198,7 @@ def undo(
     if target.kind in REVIEWS and not tested:
         Document.objects.filter(pk=target.document_id).update(reviews=F("reviews") - 1)
         reopen(target.document)
-    Decision.objects.create(
+    taken_back = Decision.objects.create(
         document=target.document,
         reviewer=reviewer,
         kind=DecisionKind.UNDO,
@@ -204,6 +206,7 @@ def undo(
         milliseconds=0,
         key=key,
     )
+    _tell(taken_back)
     if tested:
         target.document = repeat.give_again(target)
     else:
@@ -211,6 +214,12 @@ def undo(
         target.document.refresh_from_db()
     hold_beside(target.document_id, page or key, project, reviewer)
     return target
+
+
+def _tell(decision: Decision) -> None:
+    """In the document's story, once it is for good."""
+    more = {"decision": decision.pk, "reviewer": decision.reviewer_id}
+    transaction.on_commit(lambda: story.tell(str(decision.kind), decision.document_id, **more))
 
 
 def _since(held: Document | Repeat) -> int:

@@ -30,8 +30,9 @@ from review.llm.sampling import Sampling
 from review.models import EvaluatedDocument, Evaluation
 from review.readers.labelled import Labelled
 
-from . import learn, ranking
 from .exam import Exam
+from .file_picks import FilePicks
+from .learn import Similar
 from .propose import MOST_TROUBLES, sample
 
 PATIENCE = 5  # tries of one document while the server is in trouble
@@ -93,11 +94,12 @@ def ask(
     stays in trouble: that says nothing of the model.
     """
     outcomes = []
-    examples = learn.of_file(picks)
-    ranker = ranking.of_file(exam.tags, picks)
+    picked = FilePicks(exam.tags, picks)
     with ThreadPoolExecutor(parallel) as threads:
         asked = [
-            threads.submit(_asked, endpoint, exam, it, examples(it), partial(ranker, it))
+            threads.submit(
+                _asked, endpoint, exam, it, picked.similar(it), partial(picked.ranker, it)
+            )
             for it in exam.documents
         ]
         try:
@@ -114,7 +116,7 @@ def _asked(
     endpoint: Endpoint,
     exam: Exam,
     document: Labelled,
-    similar: learn.Similar,
+    similar: Similar,
     ranker: Callable[[], Ranker],
 ) -> Outcome:
     """As `propose` asks, with as many tries."""

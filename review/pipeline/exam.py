@@ -18,9 +18,8 @@ from review.readers.labelled import Labelled, read_labelled
 from review.readers.tag_file import read_tags
 
 from .first_start import SEED
+from .split import split_of
 from .tags_out import Wanted, tagged
-
-TEST_SHARE = 5  # of the reviewed documents, one in so many is for measuring
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,9 @@ def reviewed(project: Project, side: str) -> list[Labelled]:
 def side_of(sha256: str) -> str:
     """Of a reviewed document by its text: "test" ones are for measuring, and no examples.
 
-    The same text under another id is always on the same side, today and later.
+    The same text under another id is always on the same side, today and later: split.py.
     """
-    return "test" if int(sha256[:8], 16) % TEST_SHARE == 0 else "train"
+    return "train" if split_of(sha256) == "train" else "test"
 
 
 def fitted(

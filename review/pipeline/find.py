@@ -25,6 +25,7 @@ from review.models import (
     Proposal,
     Purpose,
     Standing,
+    Suspicion,
     Tag,
 )
 from review.models.decision import MACHINE
@@ -53,6 +54,7 @@ class Wanted:
     disagreement: float | None = None  # at least so much
     pinned: bool = False
     unseen: bool = False  # let through without a review
+    suspicious: bool = False  # speaks to the model
     words: str = ""
     begins: str = ""  # of the id
     oldest_first: bool = False
@@ -83,6 +85,7 @@ class Row:
     tags: list[Tag] = field(default_factory=list)
     unseen: bool = False
     confidence: float | None = None  # of what was let through unseen
+    suspicious: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ def _lookups(wanted: Wanted) -> list[QuerySet[Any]]:
     if wanted.unseen:
         machine = Standing.objects.filter(reviewer__username=MACHINE, purpose=Purpose.MACHINE)
         lookups.append(machine)
+    if wanted.suspicious:
+        lookups.append(Suspicion.objects.all())
     if wanted.model:
         lookups.append(Proposal.objects.filter(current=True, model=wanted.model))
     return lookups
@@ -268,6 +273,8 @@ def _rows(project: Project, keys: list[int]) -> list[Row]:
     machine = Standing.objects.filter(document__in=reviewed, purpose=Purpose.MACHINE)
     for key, confidence in machine.values_list("document", "decision__candidate__confidence"):
         rows[key].unseen, rows[key].confidence = True, confidence
+    for key in Suspicion.objects.filter(document__in=keys).values_list("document_id", flat=True):
+        rows[key].suspicious = True
     tags = {tag.pk: tag for tag in project.tags.all()} if reviewed else {}
     merged = {pk: tag.merged_into_id for pk, tag in tags.items() if tag.merged_into_id}
     for key, tag in _given(reviewed):

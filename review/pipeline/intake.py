@@ -14,6 +14,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Case, F, Min, Value, When
 from django.utils import timezone
 
+from review import story
 from review.models import (
     Document,
     DocumentRevision,
@@ -193,6 +194,8 @@ def _take_batch(project: Project, batch: list[Incoming], record: Import | None) 
     good = [row for row in new if not row.reason]
     intake.added = len(good)
     intake.duplicates = link_duplicates(project, [*good, *changed], record)
+    came = [document.pk for document in (*new, *changed)]
+    transaction.on_commit(lambda: story.tell_of_many("came in", came))
     return intake
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from review.llm.likeness import Example, Pool
 from review.models import Decision, DecisionKind, Document, DocumentState, Project
 from review.models.decision import REVIEWS
-from review.readers.labelled import Labelled
 
 from .exam import side_of
 from .tags_out import Wanted, tagged
@@ -49,18 +48,27 @@ def forget() -> None:
 
 
 def similar(
-    project: Project, title: str, text: str, count: int, besides: Document | None = None
+    project: Project,
+    title: str,
+    text: str,
+    count: int,
+    besides: Document | None = None,
+    news: bool = True,
 ) -> list[Example]:
     """The reviewed documents of the project most like this one, the likest first.
 
     Never the document itself, nor one with its text or nearly so; none that only a machine let
     through, none on which no tag fits, and none of those that `evaluate` measures with.
+    news: False where the caller has asked with it a moment ago.
     """
     learned = _learned.setdefault(project.pk, Learned())
     with learned.lock:
-        _take_in_news(project, learned)
+        if news or learned.before:
+            _take_in_news(project, learned)
     own = {str(besides.pk)} if besides else set()
     found = learned.pool.nearest(title, text, count + SPARE, own)
+    if not found:
+        return []
     reviewed = {
         str(one.document.pk): one
         for one in tagged(project, Wanted(keys=[int(example.id) for example in found]))
@@ -85,22 +93,6 @@ def why(project: Project, title: str, text: str, example: Example) -> list[str]:
     """The words for which the example was chosen, the weightiest first."""
     learned = _learned.get(project.pk)
     return learned.pool.shared(title, text, example.id) if learned else []
-
-
-def of_file(documents: Sequence[Labelled]) -> Callable[[Labelled], Similar]:
-    """Labelled documents as if people had picked their best tags: for each of them, the others."""
-    rows = [(str(place), one.title, one.text, one.best) for place, one in enumerate(documents)]
-    pool = Pool(rows)
-
-    def besides(asked: Labelled) -> Similar:
-        own = {
-            str(place)
-            for place, one in enumerate(documents)
-            if one.external_id == asked.external_id or one.text == asked.text
-        }
-        return lambda title, text, count: pool.nearest(title, text, count, own)
-
-    return besides
 
 
 def _take_in_news(project: Project, learned: Learned) -> None:

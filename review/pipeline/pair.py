@@ -2,14 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.models import Prefetch
 
 from review.models import Decision, DecisionKind, Document, Project, Purpose, Tag
 from review.models.decision import DecisionQuerySet
 from review.models.proposal import WORDS_COUNTED
+
+
+class TagSet(NamedTuple):
+    """A set of tags, plainly: a candidate's; with rank 0 one that a person gave of their own.
+
+    tags: their keys; names: as the model was shown them. Both in the set's order.
+    """
+
+    rank: int
+    tags: Sequence[int]
+    names: Sequence[str]
+    composed: bool = False
+    giver: str = ""
+
+    @property
+    def said(self) -> bool:
+        """Whether a model itself said it, in answer to the prompt."""
+        return self.rank > 0 and not self.composed
+
+
+def given(shown: Iterable[TagSet], picked: int, own: TagSet) -> TagSet:
+    """What a decision gives: the one of `shown` that was picked, or that is as their own set.
+
+    picked: its rank, 0 where none was. own: without tags where they gave none.
+    """
+    tags = set(own.tags)
+    for one in shown:
+        if one.rank == picked or set(one.tags) == tags:
+            return one
+    return own
+
+
+def beaten(chosen: TagSet, shown: Iterable[TagSet], settled: Iterable[Set[int]]) -> list[TagSet]:
+    """Those of `shown` that a set was preferred to, in their order: all that are not equal to it.
+
+    None by "none fits", nor by a set other than the one that a curator has `settled` it by.
+    """
+    if not chosen.tags or any(one != set(chosen.tags) for one in settled):
+        return []
+    names = set(chosen.names)
+    return [one for one in shown if set(one.names) != names]  # which leaves the winner out as well
+
+
+def today(tags: Iterable[int], ends: Mapping[int, int]) -> frozenset[int]:
+    """The keys of the tags as they became by merges; `ends`: of those that were merged."""
+    return frozenset([ends.get(tag, tag) for tag in tags] if ends else tags)
 
 
 @dataclass(frozen=True)
@@ -85,44 +132,35 @@ def pairs_of(decision: Decision, ends: Mapping[int, int]) -> Iterator[Preference
     proposal = decision.proposal
     if proposal is None or proposal.model == WORDS_COUNTED:  # no model answered, to no prompt
         return
-    names = {tag["id"]: tag["name"] for tag in proposal.vocabulary_version.tags}
-    ranked = sorted(proposal.candidates.all(), key=lambda candidate: candidate.rank)
+    names = proposal.vocabulary_version.names
+    sets = {one: one.tags for one in sorted(proposal.candidates.all(), key=lambda one: one.rank)}
     own = [place.tag for place in decision.placed_tags.all()]
-    picked = [one for one in ranked if one.pk == decision.candidate_id or set(one.tags) == set(own)]
-    rank, tags = (picked[0].rank, picked[0].tags) if picked else (0, own)
-    if not tags or _is_overruled(decision, tags):
-        return
-    chosen = named(tags, names)
-    for loser in ranked:
-        rejected = named(loser.tags, names)
-        if set(chosen) != set(rejected):  # which leaves the winner out as well
-            yield PreferencePair(
-                decision,
-                proposal.messages,
-                chosen,
-                rejected,
-                rank,
-                loser.rank,
-                tags,
-                loser.tags,
-                same_now=_today(tags, ends) == _today(loser.tags, ends),
-                chosen_said=bool(picked) and not picked[0].composed,
-                rejected_said=not loser.composed,
-            )
+    tags = {tag.pk: tag for one in (own, *sets.values()) for tag in one}
+    shown = [
+        TagSet(one.rank, [tag.pk for tag in placed], named(placed, names), one.composed)
+        for one, placed in sets.items()
+    ]
+    picked = next((one.rank for one in sets if one.pk == decision.candidate_id), 0)
+    chosen = given(shown, picked, TagSet(0, [tag.pk for tag in own], named(own, names)))
+    final: list[Decision] = decision.document.settled  # type: ignore[attr-defined]
+    settled = [{place.tag_id for place in one.placed_tags.all()} for one in final]
+    for loser in beaten(chosen, shown, settled):
+        yield PreferencePair(
+            decision,
+            proposal.messages,
+            list(chosen.names),
+            list(loser.names),
+            chosen.rank,
+            loser.rank,
+            [tags[key] for key in chosen.tags],
+            [tags[key] for key in loser.tags],
+            same_now=today(chosen.tags, ends) == today(loser.tags, ends),
+            chosen_said=chosen.said,
+            rejected_said=loser.said,
+        )
 
 
-def _is_overruled(decision: Decision, tags: list[Tag]) -> bool:
-    """Whether a curator settled the document by another set."""
-    given = {tag.pk for tag in tags}
-    settled: list[Decision] = decision.document.settled  # type: ignore[attr-defined]
-    return any({place.tag_id for place in one.placed_tags.all()} != given for one in settled)
-
-
-def _today(tags: list[Tag], ends: Mapping[int, int]) -> set[int]:
-    return {ends.get(tag.pk, tag.pk) for tag in tags}
-
-
-def named(tags: list[Tag], names: dict[int, str]) -> list[str]:
+def named(tags: list[Tag], names: Mapping[int, str]) -> list[str]:
     """The tags under the names that the model was shown.
 
     A tag that came into the vocabulary only later has the name of today.

@@ -99,6 +99,6 @@ def versions() -> dict[str, str]:
 
 def _endpoint(project: Project) -> Endpoint:
     try:
-        return asked_as(configured_endpoint(), project)
+        return asked_as(configured_endpoint(project), project)
     except NoModel:
         return asked_as(Endpoint("", "", "", CONFIGURED), project)

@@ -11,23 +11,26 @@ import datetime
 import hashlib
 import logging
 import random
+import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from review import story
 from review.insight.quality import distance
 from review.llm.client import Endpoint
-from review.llm.errors import NoAnswer, Refused, Unavailable
+from review.llm.errors import NoAnswer, NoTurn, Refused, Unavailable
 from review.llm.prompt import VERSIONS, WITH_EXAMPLES, Material, PromptTag
 from review.llm.rank import Ranker, shortlist
 from review.llm.sampling import PLANS, Sampling
+from review.llm.suspicion import suspicions
 from review.models import (
     Candidate,
     CandidateTag,
@@ -35,6 +38,7 @@ from review.models import (
     DocumentState,
     Project,
     Proposal,
+    Suspicion,
     SystemMessage,
     Tag,
     VocabularyVersion,
@@ -42,9 +46,10 @@ from review.models import (
 from review.models.document import FREE
 from review.models.proposal import WORDS_COUNTED
 
-from . import accept, learn, ranking, render, served
+from . import accept, beside, budget, learn, ranking, render, served
 from .endpoint import NoModel
 from .intake import problem_of
+from .queue import stored_uuid
 
 news = logging.getLogger("tagger")
 
@@ -68,6 +73,20 @@ class Common:
     versions: dict[int, VocabularyVersion] = field(default_factory=dict)  # by project
     tags: dict[int, dict[int, int]] = field(default_factory=dict)  # by version: number → key
     messages: dict[str, SystemMessage] = field(default_factory=dict)  # by their hash
+    projects: dict[int, Project] = field(default_factory=dict)
+    learned: set[int] = field(default_factory=set)  # projects whose new decisions were looked at
+    capped: dict[int, bool] = field(default_factory=dict)  # by project: it has a budget
+
+    def project(self, key: int) -> Project:
+        if key not in self.projects:
+            self.projects[key] = Project.objects.get(pk=key)
+        return self.projects[key]
+
+    def purse(self, project: Project, endpoint: Endpoint) -> budget.Purse | None:
+        """None where the project has no budget to keep to."""
+        if project.pk not in self.capped:
+            self.capped[project.pk] = budget.is_capped(project.pk)
+        return budget.purse(project.pk, endpoint.model) if self.capped[project.pk] else None
 
     def version(self, project: Project) -> VocabularyVersion:
         if project.pk not in self.versions:
@@ -91,6 +110,13 @@ class Common:
             self.messages[sha256] = found
         return found
 
+    def similar(self, document: Document) -> learn.Similar:
+        """Where the document's examples come from."""
+        project = document.project
+        news = project.pk not in self.learned
+        self.learned.add(project.pk)
+        return partial(learn.similar, project, besides=document, news=news)
+
 
 def propose(document_id: int, common: Common | None = None) -> Proposal | None:
     """Ask the model about a waiting document, and store what came of it.
@@ -107,40 +133,34 @@ def propose(document_id: int, common: Common | None = None) -> Proposal | None:
     except NoModel:
         pass  # the document is told below
     token = uuid.uuid4()
-    document = claim(document_id, token)
+    common = common or Common()
+    document = claim(document_id, token, common)
     if document is None:
         return None
-    common = common or Common()
     run = Run(document, token, common.version(document.project), common)
     try:
-        endpoint = asked_as(served.take(), document.project)
+        endpoint = served.take(document.project)
     except NoModel as error:
         raise run.later(str(error), LONGEST_PAUSE) from error
     except served.Paused as paused:
         raise run.later(str(paused), pause(0, paused.seconds), asked=False) from paused
-    project = document.project
-    sampling = sample(
-        endpoint,
-        project.guidelines,
-        run.version.tags,
-        project.max_tags,
-        document.title,
-        document.text,
-        partial(learn.similar, project, besides=document),
-        partial(ranking.ranker, project, run.version),
-    )
+    sampling = run.sampling(endpoint)
+    deadline = time.monotonic() + settings.MODEL_DEADLINE
     try:
         sampling.three(settings.MODEL_DEADLINE)
     except (Unavailable, NoAnswer, Refused) as error:
         served.went_badly(endpoint, error)
         if isinstance(error, Unavailable):
-            raise run.later(str(error), pause(document.troubles, error.retry_after)) from error
+            seconds = pause(document.troubles, error.retry_after)
+            asked = not isinstance(error, NoTurn)
+            raise run.later(str(error), seconds, asked=asked) from error
         if isinstance(error, Refused):
             return run.store(sampling, str(error))
         if document.troubles + 1 < MOST_TROUBLES:
             raise run.later(str(error), pause(document.troubles), sampling) from error
         return run.store(sampling, f"{error} It was tried {MOST_TROUBLES} times.")
     served.went_well(endpoint)
+    beside.ask_beside(sampling, document, run.sampling, deadline - time.monotonic())
     return run.store(sampling)
 
 
@@ -234,26 +254,43 @@ def put_off(document_id: int, reason: str, seconds: float) -> None:
     waiting.unbatched(timezone.now()).update(reason=reason, not_before=not_before)
 
 
-def claim(document_id: int, token: uuid.UUID) -> Document | None:
-    """Take a waiting document's lease for a run; None where it does not wait, or no longer."""
+# Plain SQL, because every document waits for it. As `DocumentQuerySet.unbatched`.
+CLAIM = """
+UPDATE review_document
+SET state = 'proposing', attempts = attempts + 1, lease_token = %(token)s,
+    lease_holder_id = NULL, lease_started_at = %(now)s, lease_expires_at = %(end)s
+WHERE id = %(document)s AND state = 'waiting' AND attempts < %(most)s
+  AND (lease_token IS NULL OR not_before <= %(now)s)
+RETURNING {columns},
+    EXISTS (
+        SELECT 1 FROM review_proposal WHERE document_id = review_document.id AND current
+    ) AS had_proposal
+"""
+
+
+def claim(document_id: int, token: uuid.UUID, common: Common) -> Document | None:
+    """Take a waiting document's lease for a run; None where it does not wait, or no longer.
+
+    It comes without its HTML. `had_proposal`: nobody gives it a current one while the lease holds.
+    """
     now = timezone.now()
-    waiting = Document.objects.filter(pk=document_id, state=DocumentState.WAITING)
-    won = (
-        waiting.filter(attempts__lt=MOST_ATTEMPTS)
-        .unbatched(now)
-        .update(
-            state=DocumentState.PROPOSING,
-            attempts=F("attempts") + 1,
-            lease_token=token,
-            lease_holder=None,
-            lease_started_at=now,
-            # Past the hard time limit of the task: a live run is never taken for a dead one.
-            lease_expires_at=now + datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 30),
-        )
-    )
-    if not won:
+    # Past the hard time limit of the task: a live run is never taken for a dead one.
+    end = now + datetime.timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 30)
+    values = {
+        "document": document_id,
+        "most": MOST_ATTEMPTS,
+        "token": stored_uuid(token),
+        "now": connection.ops.adapt_datetimefield_value(now),
+        "end": connection.ops.adapt_datetimefield_value(end),
+    }
+    columns = ", ".join({one.attname for one in Document._meta.concrete_fields} - {"html"})
+    claimed = list(Document.objects.raw(CLAIM.format(columns=columns), values))
+    if not claimed:
         return None
-    return Document.objects.select_related("project").defer("html").get(pk=document_id)
+    document = claimed[0]
+    story.tell("reading", document.pk, id=document.external_id, attempt=document.attempts)
+    document.project = common.project(document.project_id)
+    return document
 
 
 @dataclass(frozen=True)
@@ -264,6 +301,24 @@ class Run:
     token: uuid.UUID
     version: VocabularyVersion
     common: Common
+
+    def sampling(self, endpoint: Endpoint) -> Sampling:
+        """As the project has its documents asked about, within what it may spend."""
+        document, project = self.document, self.document.project
+        endpoint = asked_as(endpoint, project)
+        sampling = sample(
+            endpoint,
+            project.guidelines,
+            self.version.tags,
+            project.max_tags,
+            document.title,
+            document.text,
+            self.common.similar(document),
+            partial(ranking.ranker, project, self.version),
+        )
+        if purse := self.common.purse(project, endpoint):
+            sampling.pay = purse.call
+        return sampling
 
     def later(
         self, reason: str, seconds: float, sampling: Sampling | None = None, asked: bool = True
@@ -278,12 +333,15 @@ class Run:
             )
             if ours and sampling is not None:
                 self._proposal(sampling, error=reason).save()
+        story.tell("waits again", self.document.pk, seconds=round(seconds), reason=reason)
         return TryLater(reason, seconds)
 
     def store(self, sampling: Sampling, error: str = "") -> Proposal | None:
         """Write the run down, and the document's new state; None when the lease was lost."""
         document = self.document
         html = render.render(document)  # here, so that no reviewer waits for it
+        names = [tag["name"] for tag in self.version.tags]
+        found = suspicions(f"{document.title}\n{document.text}", names)
         with transaction.atomic():
             ours = self._end(
                 html=html,
@@ -296,14 +354,21 @@ class Run:
             )
             if not ours:
                 return None
-            document.proposals.filter(current=True).update(current=False)
+            if getattr(document, "had_proposal", True):
+                document.proposals.filter(current=True).update(current=False)
+                Suspicion.objects.filter(document=document).delete()
+            if found:
+                told = [asdict(each) for each in found]
+                Suspicion.objects.update_or_create(document=document, defaults={"found": told})
             proposal = self._proposal(sampling, error)
             proposal.current = not error
             proposal.save()
             if not error:
                 confidence = self._save_candidates(proposal, sampling)
-                if proposal.model != WORDS_COUNTED:
+                if proposal.model != WORDS_COUNTED and not found:  # else a person is to look
                     accept.consider(proposal, confidence)
+        figures = {"candidates": proposal.candidate_count, "seconds": round(sampling.seconds, 2)}
+        story.tell("failed" if error else "proposed", document.pk, proposal=proposal.pk, **figures)
         if error:
             news.info("%s: no tags. %s", document, error)
         else:
@@ -333,6 +398,7 @@ class Run:
             document=self.document,
             endpoint=sampling.endpoint.base_url,
             model=sampling.endpoint.model,
+            rival_model=sampling.rival,
             prompt_version=sampling.endpoint.recipe.prompt,
             vocabulary_version=self.version,
             system_message=self.common.message(sampling.prompt.system),
@@ -357,7 +423,8 @@ class Run:
         numbers = {tag["name"]: tag["id"] for tag in self.version.tags}
         tags = self.common.tags_of(self.version)
         sets = [found.tags for found in sampling.sets]
-        confidence = accept.judge(proposal, sets, list(numbers))
+        # Two models' sets together are nothing that a confidence was learned from.
+        confidence = None if sampling.rival else accept.judge(proposal, sets, list(numbers))
         candidates = Candidate.objects.bulk_create(
             Candidate(
                 proposal=proposal,
@@ -366,6 +433,7 @@ class Run:
                 temperature=found.temperature,
                 seed=found.seed,
                 composed=found.composed,
+                giver=found.giver,
                 confidence=confidence if rank == 1 else None,
             )
             for rank, found in enumerate(sampling.sets, start=1)

@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
+from review import story
 from review.models import Document, DocumentState, Project
 from review.models.document import FREE
 
@@ -102,6 +103,7 @@ def claim_beside(
     claimed = list(Document.objects.raw(CLAIM.format(free=free), values))
     if not claimed:
         return None, False
+    story.tell("handed out", claimed[0].pk, reviewer=reviewer.pk)
     return claimed[0], bool(claimed[0].still_held)  # type: ignore[attr-defined]
 
 

@@ -1,25 +1,26 @@
 """A ranker of a project's tags: from the examples shipped with Tagger, and from its own picks.
 
 Making one takes a second or two, so each process keeps it, and makes another when the tag list
-has changed or enough picks came since.
+has changed or enough picks came since; and at once for a document that is among its picks and no
+longer reviewed: one that was reopened is not ranked by its own tags.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db.models import Max
 from django.db.models.functions import Substr
 
 from review.llm.rank import Example, Ranker, RankTag
-from review.models import Document, DocumentState, Project, VocabularyVersion
-from review.readers.labelled import Labelled
+from review.models import Document, DocumentState, Project, Revocation, VocabularyVersion
 
 from .exam import side_of
 from .first_start import SEED
@@ -30,10 +31,40 @@ MOST_PICKS = 3_000  # the latest: to make a ranker of as many takes some seconds
 MORE = 0.1  # of the picks, at least FEWEST: so many new ones make another ranker
 FEWEST = 20
 SECONDS = 10.0  # in which nothing is looked up again
-PARTS = 5
 READ = 8_000  # characters of a document
 
 Tags = Sequence[Mapping[str, Any]]  # as in a vocabulary version
+
+
+class Picked(NamedTuple):
+    """A reviewed document as an example."""
+
+    document: int
+    example: Example
+
+
+class OwnRanker(Ranker):
+    """A project's. own: the documents among its examples, by their text."""
+
+    def __init__(
+        self, project: Project, version: VocabularyVersion, tags: Tags, picks: Sequence[Picked]
+    ) -> None:
+        self.project, self.version = project, version
+        self.own: dict[int, list[int]] = defaultdict(list)
+        for one in picks:
+            self.own[hash(one.example.text)].append(one.document)
+        super().__init__(*asked_and_examples(tags, [one.example for one in picks]))
+
+    def scores(self, title: str, text: str) -> dict[str, float]:
+        """By a ranker without it, where the document is an example and no longer reviewed."""
+        if own := self.own.get(hash(text[:READ])):
+            reviewed = Document.objects.filter(pk__in=own, state=DocumentState.REVIEWED)
+            if reviewed.count() < len(own):
+                with _lock:
+                    if (kept := _kept.get(self.project.pk)) and kept.ranker is self:
+                        del _kept[self.project.pk]
+                return ranker(self.project, self.version).scores(title, text)
+        return super().scores(title, text)
 
 
 @dataclass
@@ -44,6 +75,7 @@ class Kept:
     tags: list[dict[str, Any]]
     picks: int
     looked_at: float  # time.monotonic()
+    act: int | None  # the last by which somebody's picks were revoked
 
 
 _kept: dict[int, Kept] = {}
@@ -64,12 +96,13 @@ def ranker(project: Project, version: VocabularyVersion) -> Ranker:
         picks = project.documents.filter(state=DocumentState.REVIEWED).count()
         synonyms = dict(project.tags.active().values_list("number", "synonyms"))
         tags = [{**tag, "synonyms": synonyms.get(tag["id"], [])} for tag in version.tags]
-        if kept and kept.tags == tags:
+        act = Revocation.objects.filter(project=project, waiting=False).aggregate(last=Max("pk"))
+        if kept and kept.tags == tags and kept.act == act["last"]:
             kept.looked_at = now
             if abs(picks - kept.picks) < max(FEWEST, MORE * kept.picks):
                 return kept.ranker
-        made = of_tags(tags, picks_of(project) if picks else ())
-        _kept[project.pk] = Kept(made, tags, picks, now)
+        made = OwnRanker(project, version, tags, picks_of(project) if picks else ())
+        _kept[project.pk] = Kept(made, tags, picks, now, act["last"])
         return made
 
 
@@ -83,7 +116,11 @@ def names_of(tags: Tags) -> list[str]:
 
 
 def of_tags(tags: Tags, picks: Sequence[Example] = ()) -> Ranker:
-    """A ranker of these tags. An example's tag is one of them by its name or by a synonym."""
+    return Ranker(*asked_and_examples(tags, picks))
+
+
+def asked_and_examples(tags: Tags, picks: Sequence[Example]) -> tuple[list[RankTag], list[Example]]:
+    """What a ranker is made of. An example's tag is one of these by its name or by a synonym."""
     asked = [
         RankTag(
             tag["name"],
@@ -104,33 +141,7 @@ def of_tags(tags: Tags, picks: Sequence[Example] = ()) -> Ranker:
         )
         for one in (*shipped(), *picks)
     ]
-    return Ranker(asked, examples)
-
-
-def of_file(tags: Tags, picks: Sequence[Labelled]) -> Callable[[Labelled], Ranker]:
-    """Labelled documents as if people had picked their best tags.
-
-    Which ranker a document is ranked by: one made without it, and without a fifth of the others.
-    """
-    lock = threading.Lock()
-
-    @functools.cache
-    def without(part: int | None) -> Ranker:
-        others = [pick for pick in picks if part_of(pick) != part]
-        made = [Example(one.title, one.text, one.best) for one in others]
-        return of_tags(tags, made)
-
-    own = {pick.text for pick in picks}
-
-    def ranker_of(document: Labelled) -> Ranker:
-        with lock:
-            return without(part_of(document) if document.text in own else None)
-
-    return ranker_of
-
-
-def part_of(document: Labelled) -> int:
-    return hashlib.sha256(document.text.encode()).digest()[0] % PARTS
+    return asked, examples
 
 
 @functools.cache
@@ -141,7 +152,7 @@ def shipped() -> tuple[Example, ...]:
     return tuple(Example(row["title"], row["text"], tuple(row["best"])) for row in rows)
 
 
-def picks_of(project: Project) -> list[Example]:
+def picks_of(project: Project) -> list[Picked]:
     """What people decided, the latest: never what `evaluate` measures with."""
     reviewed = project.documents.filter(state=DocumentState.REVIEWED).order_by("-pk")
     keys = [
@@ -155,7 +166,7 @@ def picks_of(project: Project) -> list[Example]:
         .values_list("pk", "read")
     )
     return [
-        Example(one.document.title, texts[one.document.pk], names)
+        Picked(one.document.pk, Example(one.document.title, texts[one.document.pk], names))
         for one in tagged(project, Wanted(keys=keys))
         if not one.unseen
         and (names := tuple(tag.name for tag in one.tags if tag.retired_at is None))

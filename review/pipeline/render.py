@@ -230,9 +230,14 @@ def _colour(code: str, language: str, _attributes: str) -> str:
         lexer = None
     if lexer is None or len(code) > CODE_CHARACTERS:
         return ""
-    coloured = highlight(code, lexer, HtmlFormatter(nowrap=True))
+    coloured = highlight(code, lexer, _formatter())
     # markdown-it takes what starts with <pre as the whole block.
     return f'<pre><div class="highlight"><code>{coloured}</code></div></pre>'
+
+
+@functools.cache
+def _formatter() -> HtmlFormatter[str]:
+    return HtmlFormatter(nowrap=True)
 
 
 def _attribute(nonce: str, tag: str, attribute: str, value: str) -> str | None:

@@ -20,9 +20,10 @@ from review.llm.client import Endpoint
 from review.llm.errors import NoAnswer, NoTurn, Refused, TimedOut, TooMany, Unavailable
 from review.llm.local_server import SLOTS
 from review.llm.manners import Manners
-from review.models import ServedModel
+from review.models import Project, ServedModel
 
-from .endpoint import NoModel, endpoints, key_of, recipe_of
+from . import endpoint as models_to_ask
+from .endpoint import NoModel, base_row_of, endpoints, everywhere, key_of, recipe_of, rival
 from .lanes import share
 
 news = logging.getLogger("tagger")
@@ -45,6 +46,7 @@ class Known:
     """What this process knows of one endpoint. Moments are of `time.monotonic()`."""
 
     row: ServedModel
+    base: ServedModel | None = None  # of a tuned model: the row of its base
     looked_at: float = 0.0
     limit: float | None = None  # calls at once, when they were last shared
     shared_at: float = 0.0
@@ -59,6 +61,7 @@ _sharing = threading.Lock()
 def forget() -> None:
     """Know nothing, as at the start."""
     _known.clear()
+    models_to_ask.forget()
     client.forget()
 
 
@@ -66,7 +69,7 @@ def worth_telling(most: int) -> int:
     """How many documents the workers may be told of now: `most`; or one, to see whether a server
     is back; or none."""
     try:
-        rows = [look(endpoint) for endpoint in endpoints()]
+        rows = [look(endpoint) for endpoint in everywhere()]
     except NoModel:
         return most  # so that the documents say so
     if any(row.open_until is None for row in rows):
@@ -75,35 +78,50 @@ def worth_telling(most: int) -> int:
     return 1 if any(row.pause(now) == 0 for row in rows) else 0
 
 
-def check() -> None:
-    """Raise Paused while nobody may be asked; and NoModel."""
+def check(project: Project | None = None) -> None:
+    """Raise Paused while nobody may be asked, by the project or else by any; and NoModel."""
     now = timezone.now()
-    rows = [look(endpoint) for endpoint in endpoints()]
+    rows = [look(endpoint) for endpoint in (endpoints(project) if project else everywhere())]
     first = min(rows, key=lambda row: row.pause(now))
     if seconds := first.pause(now):
         again = now + datetime.timedelta(seconds=seconds)
         raise Paused(f"{first.last_error} It is asked again at {again:%H:%M:%S} UTC.", seconds)
 
 
-def take() -> Endpoint:
-    """The first endpoint that may be asked, by its recipe; a half open one by one caller.
+def take(project: Project | None = None) -> Endpoint:
+    """The first endpoint of the project's that may be asked, by its recipe; a half open one by one
+    caller.
 
     Raises as `check`.
     """
-    now = timezone.now()
-    for endpoint in endpoints():
-        row = look(endpoint)
-        endpoint = replace(endpoint, recipe=recipe_of(endpoint, row))
-        if row.open_until is None:
-            share_lane(endpoint)
-            return endpoint
-        patience = settings.MODEL_DEADLINE + 30
-        won = row.pause(now) == 0 and ServedModel.objects.probe(row.pk, now, patience)
-        look(endpoint, afresh=True)
-        if won:
-            return endpoint
-    check()
+    for endpoint in endpoints(project):
+        if taken := _take(endpoint):
+            return taken
+    check(project)
     raise Paused("Another document finds out whether the model server is back.", LOOK)
+
+
+def take_rival(project: Project) -> Endpoint | None:
+    """The model that is tried beside the project's, by its recipe; None where there is none, or it
+    cannot be asked just now: people go on without it."""
+    try:
+        endpoint = rival(project)
+    except NoModel:
+        return None
+    return _take(endpoint) if endpoint else None
+
+
+def _take(endpoint: Endpoint) -> Endpoint | None:
+    now = timezone.now()
+    row = look(endpoint)
+    endpoint = replace(endpoint, recipe=recipe_of(endpoint, row, _known[key_of(endpoint)].base))
+    if row.open_until is None:
+        share_lane(endpoint)
+        return endpoint
+    patience = settings.MODEL_DEADLINE + 30
+    won = row.pause(now) == 0 and ServedModel.objects.probe(row.pk, now, patience)
+    look(endpoint, afresh=True)
+    return endpoint if won else None
 
 
 def went_well(endpoint: Endpoint) -> None:
@@ -152,7 +170,8 @@ def look(endpoint: Endpoint, afresh: bool = False) -> ServedModel:
         row, _ = ServedModel.objects.get_or_create(base_url=address, model=model)
         known = _known.setdefault((address, model), Known(row))
         _bring_manners(endpoint, known.row, row)
-        known.row, known.looked_at = row, time.monotonic()
+        known.row, known.base = row, base_row_of(endpoint)
+        known.looked_at = time.monotonic()
         return row
     finally:
         _looking.release()

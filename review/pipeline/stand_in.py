@@ -24,7 +24,7 @@ from review.models.document import DocumentQuerySet
 from review.models.proposal import WORDS_COUNTED
 
 from . import ranking, served
-from .endpoint import NoModel, endpoints
+from .endpoint import NoModel, everywhere
 from .propose import LONGEST_PAUSE, Common, Run, ask_again, claim
 
 AT_ONCE = 500  # documents: each takes some hundredths of a second
@@ -46,7 +46,7 @@ def stand_in() -> None:
     patience = datetime.timedelta(minutes=settings.FALLBACK_AFTER)
     waiting = Document.objects.filter(state=DocumentState.WAITING).unbatched(now)
     try:
-        rows = [served.look(endpoint, afresh=True) for endpoint in endpoints()]
+        rows = [served.look(endpoint, afresh=True) for endpoint in everywhere()]
     except NoModel:  # who knows since when: what has waited that long is helped
         if patience:
             _instead(waiting.filter(created_at__lte=now - patience))
@@ -99,7 +99,7 @@ def by_words(document_id: int, common: Common) -> Proposal | None:
     """Store candidates by the ranker alone; None where the document does not wait any more."""
     began = time.monotonic()
     token = uuid.uuid4()
-    document = claim(document_id, token)
+    document = claim(document_id, token, common)
     if document is None:
         return None
     project = document.project

@@ -10,7 +10,7 @@ import logging
 from django.db import connection
 from django.utils import timezone
 
-from review.models import Document, DocumentState, Project
+from review.models import Document, DocumentState, Project, Swept
 from review.models.document import FREE
 
 from .close import settle_counts
@@ -63,6 +63,11 @@ def tally() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(TOGETHER)
+
+
+def note() -> None:
+    """That the sweeper was through: whoever looks sees by it that it still comes."""
+    Swept.objects.update_or_create(pk=1, defaults={"at": timezone.now()})
 
 
 def due(limit: int) -> list[int]:

@@ -26,6 +26,7 @@ SHOWN = len(BEGINNING) + 6  # characters that are kept, to tell tokens apart
 LONGEST_DAYS = 3650
 NOTED = datetime.timedelta(minutes=1)  # the last use is written down no oftener
 WINDOW = 60  # seconds that a rate is counted over
+WRONG_RATE = 30  # tokens that do not work, from one address in a window
 
 
 def make(
@@ -74,8 +75,25 @@ def wait(token: Token) -> int:
     """
     if not settings.API_RATE:
         return 0
+    return _wait(f"rate:{token.pk}", settings.API_RATE)
+
+
+def wait_after_wrong(address: str) -> int:
+    """Count a token that does not work; the seconds that its sender is to wait, 0 for none yet.
+
+    Who holds one that works is never held back by this: others may share the address, and 256
+    bits are not guessed however quickly somebody tries. It keeps the log and the database quiet.
+    """
+    seconds = _wait(f"wrong:{address}", WRONG_RATE)
+    if seconds:
+        log.warning("Many tokens from %s do not work; it is told to wait %d s.", address, seconds)
+    return seconds
+
+
+def _wait(what: str, most: int) -> int:
+    """Count one more; the seconds to the next window where there were more than so many."""
     now = int(time.time())
-    key = f"tagger:rate:{token.pk}:{now // WINDOW}"
+    key = f"tagger:{what}:{now // WINDOW}"
     try:
         counting = _counters().pipeline()
         counting.incr(key)
@@ -84,7 +102,7 @@ def wait(token: Token) -> int:
     except redis.RedisError as error:
         log.warning("Calls of the API are not limited: Redis cannot be reached: %s", error)
         return 0
-    return 0 if calls <= settings.API_RATE else WINDOW - now % WINDOW
+    return 0 if calls <= most else WINDOW - now % WINDOW
 
 
 def tokens_of(project: Project) -> Sequence[Token]:

@@ -2,7 +2,8 @@
 
 The triggers of the database make the deliveries of a document, in the transaction that
 reviews or fails it; those of the tag list are made here, when it is not the one that was last
-announced. Signed as Standard Webhooks says: https://www.standardwebhooks.com
+announced, and those of a release, in the transaction that makes it ready. Signed as Standard
+Webhooks says: https://www.standardwebhooks.com
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from review.models import (
     Event,
     Off,
     Project,
+    Release,
     VocabularyVersion,
     Webhook,
 )
@@ -117,6 +119,18 @@ def announce_vocabularies() -> None:
                 _deliver(webhook, Event.VOCABULARY, timezone.now())
 
 
+def announce_release(release: Release) -> None:
+    """Call it in the transaction in which the release becomes ready: that happens once.
+
+    The body is written at once, since a release never changes, and may be deleted.
+    """
+    for webhook in Webhook.objects.filter(project=release.project_id, switched_off_at=None):
+        if Event.RELEASE in webhook.events:
+            delivery = _deliver(webhook, Event.RELEASE, timezone.now())
+            delivery.body = body_of(delivery, release)
+            delivery.save(update_fields=["body"])
+
+
 def send_due(seconds: float) -> int:
     """Send what is due, for about so many seconds; returns how many calls were made.
 
@@ -173,7 +187,7 @@ def send(delivery: Delivery) -> Attempt | None:
     return attempt
 
 
-def body_of(delivery: Delivery) -> str:
+def body_of(delivery: Delivery, release: Release | None = None) -> str:
     """What is sent: JSON. "" where the document is not so any more: there is nothing to tell."""
     project, document = delivery.webhook.project, delivery.document
     data: dict[str, object] = {"project": {"id": project.pk, "name": project.name}}
@@ -190,6 +204,15 @@ def body_of(delivery: Delivery) -> str:
     if delivery.event == Event.VOCABULARY:
         version = VocabularyVersion.current(project)
         data["vocabulary"] = {"sha256": version.sha256, "tags": len(version.tags)}
+    if release is not None:
+        names = ("pairs", "decisions", "documents")
+        data["release"] = {
+            "number": release.number,
+            "note": release.note,
+            "formats": release.formats,
+            **{name: release.counts[name] for name in names},
+            "manifest_sha256": release.manifest_sha256,
+        }
     event = {
         "type": delivery.event,
         "timestamp": delivery.created_at.isoformat(),

@@ -81,6 +81,12 @@ def packed(documents: Sequence[Labelled], shown: Mapping[str, str], chat: Chat) 
     return pack
 
 
+def extent(count: int, pack: int, epochs: float) -> tuple[int, int]:
+    """How many of `count` make up a step, and how many steps there are."""
+    size = min(pack, count)
+    return size, max(1, round(epochs * count / size))
+
+
 def drawn(count: int, pack: int, step: int, seed: int) -> list[int]:
     """Which of `count` documents the step's pack holds: all in a new order each time around.
 

@@ -28,7 +28,7 @@ from review.readers.labelled import Labelled
 from . import adapter_file
 from .base_model import Spelling, quickest
 from .branches import BRANCHES, branches_of
-from .packing import Pack, drawn, packed
+from .packing import Pack, drawn, extent, packed
 from .variation import varied
 
 STATE = "training.pt"  # in the adapter's folder, until it is done
@@ -100,21 +100,21 @@ def train(
     chat = Spelling(base)
     trainee = Trainee(adapted(base, course.rank, start))
     lesson = digest(documents, synonyms, course, start)
-    first = trainee.recall(folder / STATE, lesson)
-    size = min(course.pack, len(documents))
-    steps = max(1, round(course.epochs * len(documents) / size))
-    losses: deque[float] = deque(maxlen=TOLD_OF)
-    began = time.monotonic()
-    for step in range(first, steps):
+    size, steps = extent(len(documents), course.pack, course.epochs)
+
+    def learn(step: int) -> list[float]:
         chosen = [documents[place] for place in drawn(len(documents), size, step, course.seed)]
         chance = random.Random(f"{course.seed} {step}")  # noqa: S311 - no secret
         shown = varied(synonyms, {tag for one in chosen for tag in one.best}, course.varied, chance)
-        losses.append(trainee.learn(packed(chosen, shown, chat), course.rate * pace(step, steps)))
-        done = step + 1
-        if done % save_every == 0 and done < steps:
-            trainee.keep(folder / STATE, lesson, done)
-        left = (time.monotonic() - began) / (done - first) * (steps - done)
-        told(Progress(done, steps, sum(losses) / len(losses), left))
+        loss = -log_probabilities(trainee.model, packed(chosen, shown, chat)).mean()
+        trainee.heed(loss)
+        trainee.step(course.rate * pace(step, steps))
+        return [float(loss.detach())]
+
+    def tell(done: int, seconds: float, means: list[float]) -> None:
+        told(Progress(done, steps, means[0], seconds))
+
+    trainee.course(folder / STATE, lesson, steps, save_every, learn, tell)
     trainee.write(folder)
     adapter_file.write(folder, base, served)
     (folder / STATE).unlink(missing_ok=True)
@@ -171,18 +171,46 @@ class Trainee:
         self.optimiser = torch.optim.AdamW(self.exact, weight_decay=DECAY, foreach=True)
         model.train()
 
-    def learn(self, pack: Pack, rate: float) -> float:
-        """One step; the loss before it, which is the mean of the wanted tokens'."""
-        loss = -log_probabilities(self.model, pack).mean()
+    def course(
+        self,
+        state: Path,
+        lesson: str,
+        steps: int,
+        save_every: int,
+        learn: Callable[[int], list[float]],
+        told: Callable[[int, float, list[float]], object],
+    ) -> None:
+        """Do the steps that are left of those that were begun with this lesson.
+
+        learn: does a step, and returns its figures. told: is given how many are done, the
+        seconds that are left, and the means of the last few steps' figures. Raises OtherTraining.
+        """
+        first = self.recall(state, lesson)
+        recent: deque[list[float]] = deque(maxlen=TOLD_OF)
+        began = time.monotonic()
+        for step in range(first, steps):
+            recent.append(learn(step))
+            done = step + 1
+            if done % save_every == 0 and done < steps:
+                self.keep(state, lesson, done)
+            left = (time.monotonic() - began) / (done - first) * (steps - done)
+            told(done, left, [sum(of) / len(recent) for of in zip(*recent, strict=True)])
+
+    def heed(self, loss: torch.Tensor) -> None:
+        """Add what this loss asks for to what the next step does."""
         loss.backward()
         for weight, exact in zip(self.weights, self.exact, strict=True):
-            exact.grad, weight.grad = weight.grad.float(), None
+            asked, weight.grad = weight.grad.float(), None
+            exact.grad = asked if exact.grad is None else exact.grad + asked
+
+    def step(self, rate: float) -> None:
+        """Change the adapter as the losses since the last step ask for."""
         torch.nn.utils.clip_grad_norm_(self.exact, LONGEST_GRADIENT)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
+        self.optimiser.zero_grad()
         self._take_over()
-        return float(loss.detach())
 
     def keep(self, file: Path, lesson: str, step: int) -> None:
         """Write down all that the next step needs; a crash leaves what was there before."""
@@ -236,6 +264,14 @@ def digest(
     of = [
         [[one.title, one.text, one.best] for one in documents],
         {name: list(others) for name, others in synonyms.items()},
+    ]
+    return digest_of(of, course, start)
+
+
+def digest_of(learned: list[Any], course: Any, start: Path | None) -> str:
+    """learned: of what JSON holds. course: a dataclass."""
+    of = [
+        *learned,
         asdict(course),
         start and hashlib.sha256((start / "adapter_model.safetensors").read_bytes()).hexdigest(),
     ]

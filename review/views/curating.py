@@ -83,6 +83,7 @@ class Filter(forms.Form):
     )
     pinned = forms.BooleanField(label=gettext_lazy("Pinned"))
     unseen = forms.BooleanField(label=gettext_lazy("Accepted unseen"))
+    suspicious = forms.BooleanField(label=gettext_lazy("Speaks to the model"))
     oldest_first = forms.BooleanField(label=gettext_lazy("Oldest first"))
 
     use_required_attribute = False

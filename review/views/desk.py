@@ -248,7 +248,7 @@ def desk(
 
 def document_context(user: User, project: Project, document: Document) -> dict[str, Any]:
     """What the page needs of one document that is leased to the user."""
-    proposal, candidates = shown_candidates(document, user)
+    proposal, candidates, suspicion = shown_candidates(document, user)
     return {
         "project": project,
         "document": document,
@@ -257,6 +257,7 @@ def document_context(user: User, project: Project, document: Document) -> dict[s
         "candidates": candidates,
         "note_tags": noted_tags(candidates),
         "proposal_note": proposal.note,
+        "suspicion": suspicion,
         "lease": document.lease_token,
         "idempotency_key": uuid.uuid4(),
         "undo_key": uuid.uuid4(),

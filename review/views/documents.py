@@ -8,11 +8,13 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from review.models import Document
 from review.pipeline.sheet import sheet
 from review.pipeline.tags_out import final_tags, unseen
 from review.writers.expected_json import expected
 
 from .access import document_for, signed_in
+from .shown import suspicion_of
 
 
 @require_safe
@@ -29,6 +31,8 @@ def page(request: HttpRequest, external_id: str) -> HttpResponse:
         "tags": tags,
         "note_tags": tags,
         "unseen": unseen(document),
+        "suspicion": suspicion_of(document),
+        "first": Document.objects.filter(duplicates__document=document).defer("text").first(),
     }
     return render(request, "review/look.html", context)
 

@@ -22,7 +22,14 @@ from review.insight.told import recipe_line
 from review.llm.client import Endpoint
 from review.llm.manners import Manners
 from review.models import Evaluation, Project, Role, ServedModel
-from review.pipeline.endpoint import NoModel, adopted, endpoints, recipe_of, row_of
+from review.pipeline.endpoint import (
+    NoModel,
+    adopted,
+    base_row_of,
+    endpoints,
+    recipe_of,
+    row_of,
+)
 from review.pipeline.served import ceiling
 
 from .access import project_of, signed_in
@@ -56,7 +63,7 @@ def models(request: HttpRequest) -> HttpResponse:
     project = project_of(signed_in(request), Role.OWNER)
     context: dict[str, Any] = {"project": project}
     try:
-        context["asked"] = [asked(endpoint, project) for endpoint in endpoints()]
+        context["asked"] = [asked(endpoint, project) for endpoint in endpoints(project)]
     except NoModel as error:
         context["problem"] = str(error)
     context["deadline"] = settings.MODEL_DEADLINE
@@ -84,7 +91,7 @@ def asked(endpoint: Endpoint, project: Project) -> Asked:
         honours(endpoint, Manners.from_json(row.manners)) if row and row.manners else [],
         ceiling(endpoint),
         today(endpoint.model, None if endpoint.grammar else endpoint.base_url),
-        recipe_line(asdict(recipe_of(endpoint, row))),
+        recipe_line(asdict(recipe_of(endpoint, row, base_row_of(endpoint)))),
         adopted(row) is not None,
         run if run and run.project_id in (None, project.pk) else None,
     )

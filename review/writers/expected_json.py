@@ -6,6 +6,8 @@ import enum
 import json
 from collections.abc import Iterable, Iterator
 
+from .lesson import Lesson
+
 
 class Form(enum.StrEnum):
     """How a tag is written: whole, by its number alone, by its name alone."""
@@ -42,3 +44,9 @@ def expected_array(
     for place, (external_id, tags) in enumerate(documents):
         yield (",\n" if place else "") + expected_line(external_id, tags)
     yield "\n]\n"
+
+
+def rows(lesson: Lesson) -> Iterator[str]:
+    """The chosen tags of a lesson, under the names that the model was shown."""
+    if lesson.chosen and lesson.taught:
+        yield expected_line(lesson.document, lesson.numbered)

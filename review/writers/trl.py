@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from .lesson import Lesson, Rejected, said
 
 
-def answer(tags: Sequence[str]) -> str:
-    """The tags in the one form that is trained on, so that nobody learns white space."""
-    return json.dumps({"tags": list(tags)}, ensure_ascii=False)
+def rows(lesson: Lesson) -> Iterator[str]:
+    """Conversational, with our own columns: TRL drops what it does not know."""
+    if not lesson.pairs:
+        return
+    start = f'{{"prompt": {lesson.prompt}, "chosen": [{said(lesson.text)}], "rejected": ['
+    for loser in lesson.pairs:
+        yield f"{start}{said(loser.text)}]{lesson.ending(loser)}"
 
 
 def preference_line(
@@ -22,11 +27,5 @@ def preference_line(
     Raises ValueError when the two sides are equal as sets: such a pair teaches nothing.
     Source: TRL's documentation, "Dataset formats", Preference.
     """
-    if set(chosen) == set(rejected):
-        raise ValueError(f"Both sides of a pair are {sorted(chosen)}.")
-    row = {
-        "prompt": list(messages),
-        "chosen": [{"role": "assistant", "content": answer(chosen)}],
-        "rejected": [{"role": "assistant", "content": answer(rejected)}],
-    }
-    return json.dumps(row, ensure_ascii=False)
+    lesson = Lesson(messages, chosen, [Rejected(rejected)], document="", split="")
+    return next(rows(lesson))

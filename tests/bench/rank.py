@@ -1,6 +1,6 @@
 """How good and how quick the ranker of review/llm/rank.py is, and what its clues should weigh.
 
-    python -m tests.bench.rank LABELLED.jsonl
+    make bench-rank ARGS=LABELLED.jsonl
 
 The file as for `manage.py evaluate`. Prints the table of docs/quality.md: what each clue gives,
 with weights fitted on other documents than those they are judged on; then KNOWN and NEW fitted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -12,7 +11,7 @@ from review.pipeline.intake import take_in
 from review.pipeline.propose import propose
 from review.readers import Incoming
 
-from .test_axe import TAGS
+from .looking import looking, schemes
 from .test_desk_in_browser import on_desk, sign_in
 from .test_desk_in_browser import project as project
 
@@ -155,7 +154,7 @@ def test_the_documents_page_takes_notes_too(
     assert Note.objects.get().text == "A duplicate"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@schemes
 def test_axe_finds_nothing_here_either(
     browser: Browser, live_server: LiveServer, project: Project, scheme: str
 ) -> None:
@@ -163,29 +162,17 @@ def test_axe_finds_nothing_here_either(
     project.save()
     first(project, "Document 1", IMAGES + long_text())
     Membership.objects.update(role=Role.CURATOR)
-    context = browser.new_context(
-        color_scheme=scheme,  # type: ignore[arg-type]
-        bypass_csp=True,  # axe is put into the page
-    )
-    page = context.new_page()
-    found: dict[str, list[str]] = {}
-
-    def look(view: str) -> None:
-        page.wait_for_load_state()  # with its styles
-        results = Axe().run(page, options={"runOnly": TAGS})
-        found[view] = [violation["id"] for violation in results.response["violations"]]
-
-    sign_in(page, live_server)
-    expect(page.locator(".read-to")).to_be_attached()
-    page.locator(".fold summary").click()
-    look("unfolded")
-    page.keyboard.press("w")
-    look("note")
-    page.keyboard.type("A tag is missing")
-    page.keyboard.press("Enter")
-    expect(page.locator(".told")).not_to_be_empty()
-    for path in ("notes", "notes?done=1", "raw/first"):
-        page.goto(f"{live_server.url}/{path}")
-        look(path)
-    context.close()
-    assert found == {view: [] for view in found}
+    with looking(browser, scheme) as looker:
+        page = looker.page
+        sign_in(page, live_server)
+        expect(page.locator(".read-to")).to_be_attached()
+        page.locator(".fold summary").click()
+        looker.look("unfolded")
+        page.keyboard.press("w")
+        looker.look("note")
+        page.keyboard.type("A tag is missing")
+        page.keyboard.press("Enter")
+        expect(page.locator(".told")).not_to_be_empty()
+        for path in ("notes", "notes?done=1", "raw/first"):
+            page.goto(f"{live_server.url}/{path}")
+            looker.look(path)

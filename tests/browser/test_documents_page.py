@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from review.models import Document, Membership, Project, Role
 
-from .test_axe import TAGS
+from .looking import looking, schemes, sizes
 from .test_desk_in_browser import project as project
 from .test_desk_in_browser import sign_in
 
@@ -43,29 +42,20 @@ def test_a_curator_ticks_the_page_and_unticks_one(
     assert Document.objects.filter(pinned=False).get().external_id == "6"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (360, 740)], ids=["desktop", "phone"])
+@schemes
+@sizes
 def test_the_page_works_without_scripts_fits_and_axe_finds_nothing(
     browser: Browser, live_server: LiveServer, curated: Project, scheme: str, size: tuple[int, int]
 ) -> None:
     Document.objects.filter(external_id="2").update(pinned=True, state="failed", reason="Said so.")
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        bypass_csp=True,  # axe is put into the page
-    )
-    page = context.new_page()
-    page.route("**/select.js", lambda route: route.abort())
-    sign_in(page, live_server)
-    page.goto(f"{live_server.url}/documents?disagreement=7")
-    expect(page.locator(".errorlist")).to_be_visible()
-    page.get_by_label("All 6 on this page").check()
-    page.get_by_label("What to do with them").select_option("unpin")
-    page.get_by_role("button", name="Change").click()
-    expect(page.locator(".notice")).to_contain_text("1 document changed.")
-    page.wait_for_load_state()  # with its styles
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    results = Axe().run(page, options={"runOnly": TAGS})
-    context.close()
-    assert wide <= size[0]
-    assert [violation["id"] for violation in results.response["violations"]] == []
+    with looking(browser, scheme, size) as looker:
+        page = looker.page
+        page.route("**/select.js", lambda route: route.abort())
+        sign_in(page, live_server)
+        page.goto(f"{live_server.url}/documents?disagreement=7")
+        expect(page.locator(".errorlist")).to_be_visible()
+        page.get_by_label("All 6 on this page").check()
+        page.get_by_label("What to do with them").select_option("unpin")
+        page.get_by_role("button", name="Change").click()
+        expect(page.locator(".notice")).to_contain_text("1 document changed.")
+        looker.look("documents")

@@ -2,79 +2,58 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 from pytest_django.live_server_helper import LiveServer
 
 from review.models import Document, Project, Role
 from review.pipeline.propose import propose
 
-from .test_axe import TAGS
+from .looking import SHOTS, looking, schemes, sizes
 from .test_desk_in_browser import on_desk, sign_in
 from .test_desk_in_browser import project as project
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SHOTS = os.environ.get("TAGGER_SHOTS")  # a folder, for people to look at
 LONG = "# Long\n\nChess over HTTP.\n\n" + "\n\n".join(
     f"## Part {part}\n\n" + f"Part {part}. " * 80 for part in range(9)
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (360, 740)], ids=["desktop", "phone"])
+@schemes
+@sizes
 def test_a_curator_sees_what_is_sent_and_axe_finds_nothing(
     browser: Browser, live_server: LiveServer, project: Project, scheme: str, size: tuple[int, int]
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        reduced_motion="reduce",
-        bypass_csp=True,  # axe is put into the page
-    )
-    page = context.new_page()
-    found: dict[str, list[str]] = {}
+    with looking(browser, scheme, size) as looker:
+        page = looker.page
+        sign_in(page, live_server)
+        for number, text in enumerate(["A board of chess.", "A server of HTTP.", LONG], start=1):
+            Document.objects.filter(external_id=str(number)).update(
+                text=text, sha256=f"{number}{0:063}"
+            )
+        for number in (1, 2):
+            page.keyboard.press("1")
+            on_desk(page, f"Document {number + 1}")
+        project.prompt = "full-3"
+        project.save()
+        project.memberships.update(role=Role.OWNER)
+        third = Document.objects.filter(external_id="3")
+        third.update(state="waiting", lease_token=None, lease_holder=None)
+        propose(third.get().pk)
 
-    def look(view: str) -> None:
-        page.wait_for_load_state()  # with its styles
-        results = Axe().run(page, options={"runOnly": TAGS})
-        found[view] = [violation["id"] for violation in results.response["violations"]]
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), view
+        page.goto(f"{live_server.url}/prompt?document=3")
+        expect(page.locator(".examples li")).to_have_count(2)
+        looker.look("prompt")
+        page.get_by_text("These passages are left out too").click()
+        looker.look("left-out")
+        page.get_by_label("Version").select_option("seed-1")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("base on Document 3")).to_be_visible()
+        page.goto(f"{live_server.url}/documents/3")
+        page.get_by_text("What the model read").click()
+        expect(page.locator(".sent pre")).to_contain_text("Document 3")
+        looker.look("read")
         if SHOTS:
-            page.screenshot(path=f"{SHOTS}/{view}-{scheme}-{size[0]}.png", full_page=True)
-
-    sign_in(page, live_server)
-    for number, text in enumerate(["A board of chess.", "A server of HTTP.", LONG], start=1):
-        Document.objects.filter(external_id=str(number)).update(
-            text=text, sha256=f"{number}{0:063}"
-        )
-    for number in (1, 2):
-        page.keyboard.press("1")
-        on_desk(page, f"Document {number + 1}")
-    project.prompt = "full-3"
-    project.save()
-    project.memberships.update(role=Role.OWNER)
-    third = Document.objects.filter(external_id="3")
-    third.update(state="waiting", lease_token=None, lease_holder=None)
-    propose(third.get().pk)
-
-    page.goto(f"{live_server.url}/prompt?document=3")
-    expect(page.locator(".examples li")).to_have_count(2)
-    look("prompt")
-    page.get_by_text("These passages are left out too").click()
-    look("left-out")
-    page.get_by_label("Version").select_option("seed-1")
-    page.get_by_role("button", name="Show").click()
-    expect(page.get_by_text("base on Document 3")).to_be_visible()
-    page.goto(f"{live_server.url}/documents/3")
-    page.get_by_text("What the model read").click()
-    expect(page.locator(".sent pre")).to_contain_text("Document 3")
-    look("read")
-    if SHOTS:
-        page.goto(f"{live_server.url}/admin/review/project/{project.pk}/change/")
-        page.screenshot(path=f"{SHOTS}/admin-{scheme}-{size[0]}.png", full_page=True)
-    context.close()
-    assert found == {view: [] for view in found}
+            page.goto(f"{live_server.url}/admin/review/project/{project.pk}/change/")
+            page.screenshot(path=f"{SHOTS}/admin-{scheme}-{size[0]}.png", full_page=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
@@ -17,7 +16,7 @@ from review.pipeline.propose import propose
 from review.readers import Incoming
 from tests.fake_model import FakeModel, Reply, tags
 
-from .test_axe import TAGS
+from .looking import looking, schemes, sizes
 from .test_desk_in_browser import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -141,49 +140,32 @@ def test_a_file_with_bad_rows_waits_to_be_told(
     assert list(empty.tags.values_list("name", flat=True)) == ["one"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (360, 740)], ids=["desktop", "phone"])
+@schemes
+@sizes
 def test_axe_finds_nothing_in_the_tag_list(
     browser: Browser, live_server: LiveServer, empty: Project, scheme: str, size: tuple[int, int]
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        bypass_csp=True,  # axe is put into the page
-    )
-    page = context.new_page()
-    found: dict[str, list[str]] = {}
-    wide: list[str] = []
-
-    def look(view: str) -> None:
-        page.wait_for_load_state()  # with its styles
-        results = Axe().run(page, options={"runOnly": TAGS})
-        found[view] = [violation["id"] for violation in results.response["violations"]]
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wide.append(view)
-
-    enter(page, live_server)
-    import_seed(page, live_server)
-    ready(empty, 1)
-    # So tall that the bar at the bottom lies on nothing: axe takes what it covers for small.
-    page.set_viewport_size({"width": size[0], "height": 20_000})
-    look("list")
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    tag = empty.tags.get(name="cli").pk
-    of = f"admin/review/tag/of/{empty.pk}"
-    for path in (
-        "admin/review/tag/add/",
-        f"admin/review/tag/{tag}/change/",
-        f"admin/review/tag/act/merge/?tag={tag}",
-        f"admin/review/tag/act/split/?tag={tag}",
-        f"admin/review/tag/act/retire/?tag={tag}",
-        f"{of}/import/",
-        f"{of}/history/",
-        f"{of}/versions/",
-        f"{of}/suggestions/",
-    ):
-        page.goto(f"{live_server.url}/{path}")
-        look(path)
-    context.close()
-    assert found == {view: [] for view in found}
-    assert wide == []
+    with looking(browser, scheme, size) as looker:
+        page = looker.page
+        enter(page, live_server)
+        import_seed(page, live_server)
+        ready(empty, 1)
+        # So tall that the bar at the bottom lies on nothing: axe takes what it covers for small.
+        page.set_viewport_size({"width": size[0], "height": 20_000})
+        looker.look("list")
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        tag = empty.tags.get(name="cli").pk
+        of = f"admin/review/tag/of/{empty.pk}"
+        for path in (
+            "admin/review/tag/add/",
+            f"admin/review/tag/{tag}/change/",
+            f"admin/review/tag/act/merge/?tag={tag}",
+            f"admin/review/tag/act/split/?tag={tag}",
+            f"admin/review/tag/act/retire/?tag={tag}",
+            f"{of}/import/",
+            f"{of}/history/",
+            f"{of}/versions/",
+            f"{of}/suggestions/",
+        ):
+            page.goto(f"{live_server.url}/{path}")
+            looker.look(path)

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 from django.utils import timezone
 
 from review.insight.runs import compared
@@ -23,7 +24,8 @@ from review.llm.errors import Unavailable
 from review.llm.prompt import VERSIONS, WITH_EXAMPLES
 from review.llm.recipe import CONFIGURED
 from review.llm.sampling import PLANS
-from review.models import Evaluation, Project, ServedModel
+from review.models import Evaluation, Project, ServedModel, Training
+from review.models.training import EMBEDDED_BASE, TrainingState
 from review.pipeline import evaluate
 from review.pipeline.adopt import ClearlyWorse, NotAdopted, adopt
 from review.pipeline.endpoint import (
@@ -33,9 +35,12 @@ from review.pipeline.endpoint import (
     embedded_endpoint,
     is_configured,
     key_of,
+    of_training,
 )
 from review.pipeline.evaluate import Outcome, Prices
 from review.pipeline.exam import Exam, fitted, labelled, reviewed, tag_list
+from review.pipeline.promote import NotPromoted, check_adapter
+from review.pipeline.promote import adapter as adapter_of
 from review.pipeline.propose import asked_as
 from review.readers import Refused
 from review.readers.labelled import Labelled
@@ -70,6 +75,18 @@ class Command(BaseCommand):
         add("--model", help="Its name at the server.")
         add("--base-url", help="The server's address, with its /v1.")
         add("--adapter", metavar="FILE", help="For the embedded model; “none” for the bare one.")
+        add(
+            "--tuned",
+            metavar="ID",
+            help="A tuned model, by its number or name; “shipped” for the embedded model as it "
+            "comes, “bare” for it without an adapter. Without a file: on the documents of the "
+            "project that it was trained for.",
+        )
+        add(
+            "--base-too",
+            action="store_true",
+            help="Measure what it was tuned from as well, compare, and keep both with it.",
+        )
         add("--prompt", choices=sorted(VERSIONS))
         add("--plan", choices=sorted(PLANS))
         add("--shortlist", type=int, metavar="N", help="Tags that the model is offered; 0 for all.")
@@ -113,7 +130,10 @@ class Command(BaseCommand):
             if options["picks"] and not options["show"]:
                 self.curve(options)
                 return
-            run = self.run_of(options["show"]) or self.measure(options)
+            if options["base_too"]:
+                against, run = self.beside_its_base(options)
+            else:
+                run = self.run_of(options["show"]) or self.measure(options)
         except (NoModel, local_server.MissingWheel, Unavailable, Refused) as error:
             raise CommandError(str(error)) from error
         except (OSError, RuntimeError) as error:
@@ -195,9 +215,21 @@ class Command(BaseCommand):
             line = f"{count:5} {run.pk:5} {first:9.3f} {three:12.3f} {pickable:9.3f} {tokens:10.0f}"
             self.stdout.write(f"{line}  {told}".rstrip())
 
+    def beside_its_base(self, options: dict[str, Any]) -> tuple[Evaluation, Evaluation]:
+        """The runs of a tuned model's base and of itself, which are kept with it."""
+        training = training_of(options)
+        if training is None:
+            raise CommandError("Say --tuned with the number or name of a tuned model.")
+        base = self.measure({**options, "as_base": True, "name": None})
+        tuned = self.measure(options)
+        Training.objects.filter(pk=training.pk).update(measured_base=base, measured=tuned)
+        return base, tuned
+
     def measure(self, options: dict[str, Any], count: int | None = None) -> Evaluation:
         """count: how many picks there are; None for all."""
         project = project_named(options["project"])
+        if project is None and options["file"] is None and (tuned := training_of(options)):
+            project = tuned.release.project
         exam = self.exam(project, options)
         baseline = options["baseline"] or ""
         asked = Evaluation(
@@ -307,20 +339,28 @@ class Command(BaseCommand):
 @contextmanager
 def the_endpoint(options: dict[str, Any]) -> Iterator[Endpoint]:
     """The model to ask, in the way that is asked for; the embedded one is started if need be."""
-    server = None
+    server, training = None, training_of(options)
     try:
-        if options["base_url"]:
+        if training and (training.base_url or training.base != EMBEDDED_BASE):
+            endpoint = of_training(training)
+        elif options["base_url"]:
             url, key = options["base_url"], settings.OPENAI_API_KEY
             endpoint = Endpoint(url, key, options["model"] or settings.TAGGER_MODEL, CONFIGURED)
-        elif options["adapter"] or not (is_configured() or settings.TAGGER_EMBEDDED_URL):
-            adapter = Path(options["adapter"] or local_server.ADAPTER)
-            server = local_server.start(adapter=None if adapter.name == "none" else adapter)
+        elif (
+            options["adapter"]
+            or options["tuned"]
+            or not (is_configured() or settings.TAGGER_EMBEDDED_URL)
+        ):
+            name, adapter = asked_for(options, training)
+            server = local_server.start(others={name: adapter})
             endpoint = embedded_endpoint(server.base_url)
-            if adapter.resolve() != local_server.ADAPTER.resolve():
+            if name != endpoint.model:
                 # Another model, also where it is asked in the same way.
-                endpoint = replace(endpoint, model=f"{endpoint.model}, adapter {adapter.name}")
+                endpoint = replace(endpoint, model=name, tuned_from=endpoint.model)
         else:
             endpoint = configured_endpoint()
+        if options.get("as_base"):
+            endpoint = replace(endpoint, model=endpoint.tuned_from, tuned_from="")
         if options["baseline"] == "seed-prompt":
             options["prompt"] = "seed-1-short" if endpoint.grammar else "seed-1"
         if options["model"]:
@@ -332,6 +372,38 @@ def the_endpoint(options: dict[str, Any]) -> Iterator[Endpoint]:
     finally:
         if server:
             server.stop()
+
+
+def asked_for(options: dict[str, Any], training: Training | None) -> tuple[str, Path | None]:
+    """Which embedded model: its name, and its adapter."""
+    if training:
+        return training.name, adapter_of(training)
+    if options["tuned"] == "bare":
+        return local_server.BARE, None
+    adapter = Path(options["adapter"] or local_server.ADAPTER)
+    if options["tuned"] or adapter.resolve() == local_server.ADAPTER.resolve():
+        return local_server.MODEL_NAME, local_server.ADAPTER
+    name = f"{local_server.MODEL_NAME}, adapter {adapter.name}"
+    return name, None if adapter.name == "none" else adapter
+
+
+def training_of(options: dict[str, Any]) -> Training | None:
+    """The tuned model that is asked for, where it is one that was trained here."""
+    asked: str | None = options["tuned"]
+    if asked is None or asked in ("shipped", "bare"):
+        return None
+    known = Q(name=asked) | Q(pk=int(asked)) if asked.isdecimal() else Q(name=asked)
+    found = Training.objects.select_related("release__project").filter(known).first()
+    if found is None:
+        raise CommandError(f"There is no tuned model {asked}.")
+    if found.state != TrainingState.READY:
+        raise CommandError(f"{found} is not trained: {found.get_state_display()}.")
+    if not found.base_url and found.base == EMBEDDED_BASE:
+        try:
+            check_adapter(found)
+        except NotPromoted as error:
+            raise CommandError(str(error)) from error
+    return found
 
 
 def numbers(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from review.llm.errors import NoAnswer, Refused, Unavailable
 from review.pipeline import served
-from review.pipeline.endpoint import NoModel, endpoints
+from review.pipeline.endpoint import NoModel, everywhere
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            asked = endpoints()
+            asked = everywhere()
         except NoModel as error:
             raise CommandError(str(error)) from error
         troubles = []

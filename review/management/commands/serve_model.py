@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -24,20 +25,50 @@ class Command(BaseCommand):
             help="Default: TAGGER_MODEL_THREADS, else as many as there are free cores.",
         )
         parser.add_argument("--no-adapter", action="store_true", help="Serve the bare model.")
+        parser.add_argument(
+            "--adapter",
+            action="append",
+            default=[],
+            type=named_file,
+            metavar="NAME=FILE",
+            help="Serve this GGUF adapter too, for requests with this name as their model. "
+            "As often as you like.",
+        )
+        parser.add_argument(
+            "--in-use",
+            type=Path,
+            metavar="FILE",
+            help="Serve the tuned models that are in use too: trainings/served.json in TAGGER_VAR. "
+            "When it changes, they are loaded anew.",
+        )
 
     def handle(
-        self, *args: Any, port: int, threads: int | None, no_adapter: bool, **options: Any
+        self,
+        *args: Any,
+        port: int,
+        threads: int | None,
+        no_adapter: bool,
+        adapter: list[tuple[str, Path]],
+        in_use: Path | None,
+        **options: Any,
     ) -> None:
-        def ready(base_url: str) -> None:
-            self.stdout.write(f"{local_server.MODEL_NAME} answers at {base_url}")
+        def say(line: str) -> None:
+            self.stdout.write(line)
             self.stdout.flush()
 
-        adapter = None if no_adapter else local_server.ADAPTER
+        shipped = None if no_adapter else local_server.ADAPTER
         try:
-            local_server.serve(port, threads, adapter, ready)
+            local_server.serve(port, threads, shipped, dict(adapter), in_use, say)
         except OSError as error:
             raise CommandError(f"Port {port} cannot be used: {error.strerror}.") from error
         except OverflowError as error:
             raise CommandError("A port is a number from 0 to 65535.") from error
         except (local_server.MissingWheel, RuntimeError) as error:
             raise CommandError(str(error)) from error
+
+
+def named_file(text: str) -> tuple[str, Path]:
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise ArgumentTypeError("say NAME=FILE")
+    return name, Path(file)

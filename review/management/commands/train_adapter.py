@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from review.llm.local_server import MissingWheel, free_cores
+from review.llm.local_server import ADAPTER, MissingWheel, free_cores
 from review.pipeline.exam import fitted, labelled, tag_list
 from review.pipeline.ranking import SEED_EXAMPLES
 from review.readers import Refused
@@ -19,6 +20,12 @@ from review.readers.labelled import Labelled
 
 if TYPE_CHECKING:
     from review.training import sft
+
+
+ADAPTER_HELP = (
+    "An adapter to go on from: PEFT's folder, llama.cpp's .gguf file, or the word “shipped” for "
+    "the one that comes with Tagger."
+)
 
 
 class Command(BaseCommand):
@@ -38,7 +45,7 @@ class Command(BaseCommand):
         add("--rate", type=float, default=5e-4, help="The highest of the learning rate.")
         add("--rank", type=int, default=16, help="Of a new adapter.")
         add("--pack", type=int, default=6, help="Documents behind one tag list: a step.")
-        add("--from", type=Path, dest="start", metavar="FOLDER", help="An adapter to go on from.")
+        add("--from", type=adapter, dest="start", metavar="ADAPTER", help=ADAPTER_HELP)
         add("--out", type=Path, default=Path(settings.VAR) / "adapter", metavar="FOLDER")
         add("--seed", type=int, default=0)
         add("--threads", type=int, default=free_cores())
@@ -48,7 +55,7 @@ class Command(BaseCommand):
         try:
             import torch
 
-            from review.training import base_model, sft
+            from review.training import adapter_file, base_model, sft
         except ImportError as error:
             raise CommandError(
                 f"This Python has no {error.name}: `make train-deps` installs what training "
@@ -56,16 +63,17 @@ class Command(BaseCommand):
             ) from error
         torch.set_num_threads(options["threads"])
         chosen = {name: options[name] for name in ("epochs", "rate", "rank", "pack", "seed")}
-        more = {"start": options["start"], "save_every": options["save_every"]}
         try:
             tags = tag_list(options["tags"], None)
             documents, left_out = self.documents(options, tags)
             synonyms = {tag["name"]: tag["synonyms"] for tag in tags}
             base = base_model.folder(Path(settings.VAR))
             course = sft.Course(**chosen)
-            file = sft.train(
-                documents, synonyms, base, options["out"], course, told=self.progress, **more
-            )
+            more = {"save_every": options["save_every"], "told": self.progress}
+            with tempfile.TemporaryDirectory() as beside:
+                if options["start"]:
+                    more["start"] = adapter_file.as_folder(options["start"], base, Path(beside))
+                file = sft.train(documents, synonyms, base, options["out"], course, **more)
         except (MissingWheel, Refused, OSError, ValueError, sft.OtherTraining) as error:
             raise CommandError(str(error)) from error
         if left_out:
@@ -100,6 +108,10 @@ class Command(BaseCommand):
         if now.step == 1 or now.step % 10 == 0 or now.step == now.steps:
             told = f"{now.step}/{now.steps}  loss {now.loss:.3f}  {now.seconds:.0f} s left"
             self.stderr.write(told)
+
+
+def adapter(text: str) -> Path:
+    return ADAPTER if text == "shipped" else Path(text)
 
 
 def fold(text: str) -> tuple[int, int]:
