@@ -25,7 +25,7 @@ _last = 0.0  # this process' sign, of `time.monotonic()`
 @dataclass(frozen=True)
 class Worker:
     name: str  # celery@host
-    queues: frozenset[str]
+    queues: tuple[str, ...]  # in the order of their names
     heard: datetime.datetime
 
 
@@ -55,5 +55,5 @@ def workers() -> list[Worker]:
     for member, at in found:
         name, _, queues = member.decode().partition(" ")
         heard = datetime.datetime.fromtimestamp(at, datetime.UTC)
-        alive.append(Worker(name, frozenset(queues.split(",")), heard))
+        alive.append(Worker(name, tuple(queues.split(",")), heard))
     return sorted(alive, key=lambda worker: worker.name)
