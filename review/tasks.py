@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from review.models import Batch, Import, Release, Training
 from review.pipeline import (
+    ahead,
     auto_accept,
     batch,
     calibrate,
@@ -47,7 +48,7 @@ LONGEST_RELEASE = 12 * 3600  # seconds; a million pairs take some minutes
 
 WEBHOOKS = 20.0  # seconds of a worker for webhooks; then a document has its turn
 
-SEALING, REVOKING = 20.0, 15.0  # seconds of the sweeper
+SEALING, REVOKING, RENDERING = 20.0, 15.0, 10.0  # seconds of the sweeper
 
 CONFIDENCES = 10.0  # seconds of the sweeper for documents that wait to be told theirs
 
@@ -107,6 +108,7 @@ def sweep_up() -> None:
     tell_releases()
     revoke.go_on(REVOKING)
     seal.seal(whole=False, seconds=SEALING)
+    ahead.keep_ahead(RENDERING)
     sweep.note()
 
 

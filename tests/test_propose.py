@@ -78,8 +78,8 @@ class Behaving(HouseTestCase):
         # The row of the endpoint is looked at by the clock, once a second.
         others = ("SAVEPOINT", "review_servedmodel")
         asked = [one["sql"] for one in seen if not any(name in one["sql"] for name in others)]
-        # The claim, the lease's end, the proposal, a calibration, the candidates, their tags.
-        self.assertEqual(len(asked), 6, "\n".join(sql[:60] for sql in asked))
+        # The claim, the lease's end, the proposal, the candidates, their tags.
+        self.assertEqual(len(asked), 5, "\n".join(sql[:60] for sql in asked))
         ask_again(Document.objects.filter(pk=documents[1].pk), ready=True)
         again = propose(documents[1].pk, common)
         self.assertEqual(documents[1].proposals.count(), 2)

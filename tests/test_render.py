@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from review.llm.prompt import FRAMES, VERSIONS, Material, characters_read
 from review.models import Document, Markup, Proposal
-from review.pipeline.render import render
+from review.pipeline import ahead
+from review.pipeline.render import VERSION, render
+from review.tasks import sweep_up
 
 from .base import HouseTestCase
 
@@ -194,3 +197,28 @@ class TheRawText(HouseTestCase):
         self.ready("raw/x")
         self.assertIn('href="/raw/raw/x"', self.page().html)
         self.assertContains(self.client.get("/documents/raw/x"), 'href="/raw/raw/x"')
+
+
+class Ahead(HouseTestCase):
+    """What reviewers come to next is rendered before; the rest of a backlog is not yet."""
+
+    def test_a_long_backlog_is_rendered_only_as_far_as_reviewers_come_soon(self) -> None:
+        with mock.patch.object(ahead, "AHEAD", 3):
+            documents = [self.ready(str(number), f"# Number {number}") for number in range(5)]
+            made = [Document.objects.get(pk=one.pk).html_version for one in documents]
+            self.assertEqual(made, [VERSION] * 3 + [0] * 2)
+            self.assertEqual(ahead.keep_ahead(60), 0)  # the first three are there
+            for _ in range(2):
+                page = self.page()
+                self.client.post(page.urls[0], page.fields)
+            sweep_up()
+            made = [Document.objects.get(pk=one.pk).html_version for one in documents]
+            self.assertEqual(made, [VERSION] * 5)
+            last = Document.objects.get(pk=documents[4].pk)
+            self.assertIn("Number 4</h2>", last.html)
+
+    def test_what_is_not_rendered_yet_is_shown_all_the_same(self) -> None:
+        with mock.patch.object(ahead, "AHEAD", 0):
+            document = self.ready("1", "# Not *yet*")
+            self.assertEqual(Document.objects.get(pk=document.pk).html, "")
+            self.assertIn("Not <em>yet</em></h2>", self.page().html)

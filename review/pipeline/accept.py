@@ -21,6 +21,7 @@ from review.insight.confidence import keeping
 from review.models import (
     Acceptance,
     AutoAccept,
+    Calibration,
     Candidate,
     CandidateTag,
     Decision,
@@ -38,11 +39,12 @@ from .calibrate import confidence, current, curve_of
 
 
 def judge(
-    proposal: Proposal, candidates: Sequence[Sequence[str]], vocabulary: Sequence[str]
+    calibration: Calibration | None,
+    proposal: Proposal,
+    candidates: Sequence[Sequence[str]],
+    vocabulary: Sequence[str],
 ) -> float | None:
     """The confidence of the first candidate; None while too few documents were decided on."""
-    project = proposal.document.project
-    calibration = current(project, proposal.model, proposal.prompt_version)
     if calibration is None or not candidates:
         return None
     return confidence(calibration, proposal, candidates, vocabulary)

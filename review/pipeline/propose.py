@@ -32,6 +32,7 @@ from review.llm.rank import Ranker, shortlist
 from review.llm.sampling import PLANS, Sampling
 from review.llm.suspicion import suspicions
 from review.models import (
+    Calibration,
     Candidate,
     CandidateTag,
     Document,
@@ -46,7 +47,7 @@ from review.models import (
 from review.models.document import FREE
 from review.models.proposal import WORDS_COUNTED
 
-from . import accept, beside, budget, learn, ranking, render, served
+from . import accept, ahead, beside, budget, calibrate, learn, ranking, render, served
 from .endpoint import NoModel
 from .intake import problem_of
 from .queue import stored_uuid
@@ -76,6 +77,8 @@ class Common:
     projects: dict[int, Project] = field(default_factory=dict)
     learned: set[int] = field(default_factory=set)  # projects whose new decisions were looked at
     capped: dict[int, bool] = field(default_factory=dict)  # by project: it has a budget
+    calibrations: dict[tuple[int, str, str], Calibration | None] = field(default_factory=dict)
+    rendered: dict[int, bool] = field(default_factory=dict)  # by project: enough for reviewers
 
     def project(self, key: int) -> Project:
         if key not in self.projects:
@@ -88,6 +91,11 @@ class Common:
             self.capped[project.pk] = budget.is_capped(project.pk)
         return budget.purse(project.pk, endpoint.model) if self.capped[project.pk] else None
 
+    def enough_rendered(self, project: Project) -> bool:
+        if project.pk not in self.rendered:
+            self.rendered[project.pk] = ahead.enough(project)
+        return self.rendered[project.pk]
+
     def version(self, project: Project) -> VocabularyVersion:
         if project.pk not in self.versions:
             self.versions[project.pk] = VocabularyVersion.current(project)
@@ -98,6 +106,14 @@ class Common:
             tags = Tag.objects.filter(project=version.project_id)
             self.tags[version.pk] = dict(tags.values_list("number", "pk"))
         return self.tags[version.pk]
+
+    def calibration(self, proposal: Proposal) -> Calibration | None:
+        """What makes a confidence of it, as it was when the first of these was asked for."""
+        project = proposal.document.project
+        key = (project.pk, proposal.model, proposal.prompt_version)
+        if key not in self.calibrations:
+            self.calibrations[key] = calibrate.current(project, *key[1:])
+        return self.calibrations[key]
 
     def message(self, system: str) -> SystemMessage:
         sha256 = hashlib.sha256(system.encode()).hexdigest()
@@ -339,13 +355,14 @@ class Run:
     def store(self, sampling: Sampling, error: str = "") -> Proposal | None:
         """Write the run down, and the document's new state; None when the lease was lost."""
         document = self.document
-        html = render.render(document)  # here, so that no reviewer waits for it
+        shown: dict[str, Any] = {}
+        if not self.common.enough_rendered(document.project):  # so that no reviewer waits for it
+            shown = {"html": render.render(document), "html_version": render.VERSION}
         names = [tag["name"] for tag in self.version.tags]
         found = suspicions(f"{document.title}\n{document.text}", names)
         with transaction.atomic():
             ours = self._end(
-                html=html,
-                html_version=render.VERSION,
+                **shown,
                 state=DocumentState.FAILED if error else DocumentState.READY,
                 reason=error,
                 disagreement=0 if error else doubt_of(sampling),
@@ -424,7 +441,11 @@ class Run:
         tags = self.common.tags_of(self.version)
         sets = [found.tags for found in sampling.sets]
         # Two models' sets together are nothing that a confidence was learned from.
-        confidence = None if sampling.rival else accept.judge(proposal, sets, list(numbers))
+        confidence = (
+            None
+            if sampling.rival
+            else accept.judge(self.common.calibration(proposal), proposal, sets, list(numbers))
+        )
         candidates = Candidate.objects.bulk_create(
             Candidate(
                 proposal=proposal,
