@@ -69,6 +69,7 @@ class Order(forms.Form):
     )
     on_policy = forms.BooleanField(label=gettext_lazy("Only what the model itself said"))
     one_pair = forms.BooleanField(label=gettext_lazy("At most one pair a decision"))
+    with_gold = forms.BooleanField(label=gettext_lazy("With decisions on gold documents"))
 
     use_required_attribute = False
 
@@ -328,12 +329,10 @@ def differences(one: Release, other: Release) -> list[tuple[str, str, str]]:
 
 def uses(shown: Release) -> list[Use]:
     """The exact lines: for what trains on it, and for the same release by the command."""
-    folder = releasing.folder_of(shown)
     found = []
     if "trl" in shown.formats:
-        line = [".venv-train/bin/python", "manage.py", "train_preferences"]
-        line += [str(folder / "trl" / "train.jsonl"), "--from", "shipped"]
-        line += ["--out", f"var/release-{shown.number}"]
+        line = [".venv-train/bin/python", "manage.py", "train", str(shown.number)]
+        line += ["--project", shown.project.name]
         trained = _("Train the embedded model, after make train-deps:")
         found.append(Use(trained, spelled(line)))
         line = ["trl", "dpo", "--model_name_or_path", "MODEL", "--use_peft"]
