@@ -266,7 +266,7 @@ def distance(model: Any, base: Path, adapter: Path | None) -> float:
         with openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0) as client:
             for document in DOCUMENTS:
                 said = client.chat.completions.create(
-                    model="",
+                    model=local_server.MODEL_NAME,
                     messages=prompt_of(document, names).messages,  # type: ignore[arg-type]
                     temperature=0,
                     max_tokens=48,
