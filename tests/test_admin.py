@@ -203,6 +203,7 @@ class TheProjectsSettings(HouseTestCase):
         url = f"/admin/review/project/{self.project.pk}/change/"
         rows = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
         fields = {"name": "Renamed", "max_tags": 3, "reviews_needed": 1, "repeat_share": 0}
+        fields["gold_every"] = 0
         return self.client.post(url, {**rows, **fields, **more}).status_code
 
     def test_are_changed_by_the_owner_only(self) -> None:

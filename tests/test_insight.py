@@ -26,6 +26,7 @@ from review.models import (
     Decision,
     DecisionKind,
     Document,
+    Price,
     Proposal,
     Purpose,
     Repeat,
@@ -39,7 +40,7 @@ from review.pipeline.pair import pairs
 from .base import HouseTestCase
 from .world import make_ready
 
-NAMES = ("position", "models", "win-rate", "tag-duels", "consistency", "learning")
+NAMES = ("position", "models", "win-rate", "tag-duels", "consistency", "gold", "learning")
 
 
 def test_wilsons_interval_is_scipys() -> None:
@@ -193,8 +194,15 @@ class ThePage(HouseTestCase):
         assert small["pairs"] == "15"
         assert float(small["pairs_per_decision"]) == pytest.approx(15 / 9)
         assert float(small["tokens_per_pair"]) == pytest.approx(8 * 120 / 15)
+        assert small["money_per_1000_pairs"] == ""
+        assert "No price of a model is known" in self.html()
+        Proposal.objects.filter(model="small").update(tokens_cached=40)
+        Price.objects.create(model=small["model"], tokens_in=2, cached=1, tokens_out=10)
+        (small,) = (row for row in self.rows("models") if row["model"] == small["model"])
+        spent = 8 * (60 * 2 + 40 * 1 + 20 * 10) / 1_000_000
+        assert float(small["money_per_1000_pairs"]) == pytest.approx(spent / 15 * 1000)
         assert (big["model"], big["pairs"]) == ("big", "2")
-        assert "no prices" in self.html()
+        assert "No price of a model is known" not in self.html()
 
     def test_pairs_are_as_many_as_the_pipelines(self) -> None:
         """Also where tags were merged, a curator settled otherwise, and no model answered."""
@@ -298,7 +306,8 @@ class ThePage(HouseTestCase):
                 reviewer=self.alice, first=first, second=second, due_at=first.created_at
             )
         html = self.html()
-        for name in set(NAMES) - {"win-rate"}:  # of two models: see test_in_use.py
+        # Of two models: see test_in_use.py; of known answers: test_gold.py.
+        for name in set(NAMES) - {"win-rate", "gold"}:
             assert f'src="/insight/{name}.svg"' in html
             drawn = {}
             for look in ("", "?dark=1"):
@@ -338,5 +347,5 @@ class ThePage(HouseTestCase):
         for document in self.documents(3):
             self.decide(self.alice, document, rank=1)
         self.html()
-        with self.assertNumQueries(12):
+        with self.assertNumQueries(14):
             self.html()

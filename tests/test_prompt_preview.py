@@ -129,7 +129,7 @@ class TheProjectsChoice(HouseTestCase):
 
     def whole(self, **fields: str) -> dict[str, str]:
         project = self.project
-        kept = ("name", "guidelines", "max_tags", "reviews_needed", "repeat_share")
+        kept = ("name", "guidelines", "max_tags", "reviews_needed", "repeat_share", "gold_every")
         return {**{name: str(getattr(project, name)) for name in kept}, **fields}
 
     def test_a_version_that_is_gone_leaves_the_recipes_own(self) -> None:

@@ -52,6 +52,9 @@ class FiltersSchema(Schema):
     one_pair: StrictBool = Field(default=False, description="At most one pair a decision.")
     min_agreement: Part = 0
     min_self_consistency: Part = 0
+    with_gold: StrictBool = Field(
+        default=False, description="Also decisions on gold documents, which measure who decides."
+    )
 
 
 class ReleaseIn(Schema):

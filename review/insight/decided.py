@@ -30,10 +30,16 @@ class Decided(NamedTuple):
     proposal: int
     model: str
     prompt_version: str
-    tokens: int  # of the proposal, in and out
+    tokens_in: int  # of the proposal
+    tokens_cached: int  # of those in
+    tokens_out: int
     rank: int | None
     shown: list[int]
     rival: str
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.tokens_out
 
     @property
     def models(self) -> str:
@@ -69,13 +75,14 @@ def decided(project: Project) -> list[Decided]:
             "proposal__model",
             "proposal__prompt_version",
             "proposal__tokens_in",
+            "proposal__tokens_cached",
             "proposal__tokens_out",
             "candidate__rank",
             "shown",
             "proposal__rival_model",
         )[:MOST_READ]
     )
-    return [Decided(*row[:7], row[7] + row[8], *row[9:]) for row in reversed(rows)]
+    return [Decided(*row) for row in reversed(rows)]
 
 
 def choices(project: Project, all_decided: Sequence[Decided]) -> list[Choice]:

@@ -14,6 +14,7 @@ batch       Batch, BatchItem                  what is asked together, within a d
 tally       Tally                             how many documents are in which state
 swept       Swept                             when the sweeper was last through
 decision    Decision, DecisionTag, Standing, Repeat             what a person chose; append-only
+gold        Gold, GoldTurn                    documents whose answer is known, to measure people
 chain       Person, Link                      that no decision can be changed unseen
 revocation  Revocation                        that a reviewer's decisions do not count
 calibration Calibration                       what a confidence is worth
@@ -44,6 +45,7 @@ from .decision import (
 )
 from .document import Document, DocumentState, Markup
 from .evaluation import EvaluatedDocument, Evaluation
+from .gold import Gold, GoldTurn
 from .intake import (
     Columns,
     DocumentRevision,
@@ -94,6 +96,8 @@ __all__ = [
     "Evaluation",
     "Event",
     "Giver",
+    "Gold",
+    "GoldTurn",
     "Import",
     "ImportProblem",
     "ImportState",

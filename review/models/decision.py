@@ -39,6 +39,7 @@ class Purpose(models.TextChoices):
 
     REVIEW = "review", "One of the document's reviews"
     REPEAT = "repeat", "The same document decided again, to compare"
+    GOLD = "gold", "A document whose answer is known, to measure who decides"
     FINAL = "final", "A curator's word, which ends the matter"
     MACHINE = "machine", "Let through unseen: nobody has reviewed it"
 
@@ -49,7 +50,7 @@ MACHINE = "(auto-accept)"
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
     def standing(self) -> DecisionQuerySet:
-        """The reviews that nobody took back: repeats and what curators settled are not theirs."""
+        """The reviews that nobody took back: without repeats, gold, and what curators settled."""
         return self.filter(standing__purpose=Purpose.REVIEW)
 
     def final(self) -> DecisionQuerySet:

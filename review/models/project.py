@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 MOST_TAGS = 3  # a project may ask for fewer, never for more
+MOST_GOLD_EVERY = 1000
+
+
+def not_every_one(value: int) -> None:
+    """Raises ValidationError for 1: nothing but gold would be handed out."""
+    if value == 1:
+        raise ValidationError(_("0 for none, or 2 and more."))
 
 
 class Project(models.Model):
@@ -31,6 +41,13 @@ class Project(models.Model):
         db_default="",
         help_text="How a model server is asked; empty: as is measured to be best. The embedded "
         "model keeps to the prompt that its adapter was trained with.",
+    )
+    gold_every = models.PositiveSmallIntegerField(
+        default=0,
+        db_default=0,
+        validators=[not_every_one, MaxValueValidator(MOST_GOLD_EVERY)],
+        help_text="Of so many documents that a person is handed about one is gold: a curator knows "
+        "its answer, and the person is measured by it. 0: none; 20: one in twenty.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

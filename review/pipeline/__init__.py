@@ -17,6 +17,7 @@ queue        a reviewer → the next document, leased
 decide       a reviewer's choice → a decision, for good
 refusal      an act that does not fit → why not, in a sentence
 repeat       some decisions → the same document again, to the same reviewer, later
+gold         documents whose answer is known → handed to reviewers unannounced, once each
 close        a document with all its reviews → reviewed, or disputed
 adjudicate   a disputed document → a curator's set, which is final
 pair         decisions → preference pairs

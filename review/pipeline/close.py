@@ -76,7 +76,9 @@ def take_back_all(document: int, curator: User) -> bool:
     one of them is being taken back by somebody else: it does not wait for them, who may wait for
     that row.
     """
-    stands = Standing.objects.filter(document=document).exclude(purpose=Purpose.REPEAT)
+    stands = Standing.objects.filter(document=document).exclude(
+        purpose__in=[Purpose.REPEAT, Purpose.GOLD]
+    )
     taken = list(stands.select_for_update(skip_locked=True))
     if len(taken) != stands.count():
         return False

@@ -20,6 +20,7 @@ from review.models import (
     DecisionTag,
     Document,
     DocumentState,
+    GoldTurn,
     Project,
     Proposal,
     Purpose,
@@ -30,7 +31,7 @@ from review.models import (
 )
 from review.models.decision import REVIEWS
 
-from . import repeat
+from . import gold, repeat
 from .close import close, hold, reopen
 from .queue import hold_beside, lease_to, stored_uuid
 from .refusal import Conflict, check_set
@@ -97,7 +98,7 @@ def skip(page: Page, reason: SkipReason, note: str = "") -> Decision:
 @transaction.atomic
 def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: object) -> Decision:
     document = page.proposal.document
-    test = None
+    test: Repeat | GoldTurn | None = None
     # The row of the document is where two decisions meet: one of them finds it changed.
     reviews = _take(page, counts=kind in REVIEWS)
     if reviews is None:
@@ -106,6 +107,7 @@ def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: ob
         if stored is not None:
             return _same(stored, page, kind, what.get("candidate"))
         test = repeat.take(page.reviewer, page.proposal, page.lease)
+        test = test or gold.take(page.reviewer, page.proposal, page.lease)
         if test is None:
             raise Conflict(_why_not(document, page.reviewer))
     decision = Decision.objects.create(
@@ -113,7 +115,7 @@ def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: ob
         reviewer=page.reviewer,
         kind=kind,
         proposal=page.proposal,
-        shown=page.proposal.order_for(page.reviewer.pk, again=test is not None),
+        shown=page.proposal.order_for(page.reviewer.pk, again=isinstance(test, Repeat)),
         milliseconds=_since(test or document),
         key=page.key,
         **what,
@@ -127,16 +129,24 @@ def _decide(page: Page, kind: DecisionKind, tags: Sequence[Tag] = (), **what: ob
         document=document,
         reviewer=page.reviewer,
         decision=decision,
-        purpose=Purpose.REVIEW if test is None else Purpose.REPEAT,
+        purpose=_purpose(test),
     )
-    if test is not None:
+    if isinstance(test, Repeat):
         repeat.answer(test, decision)
+    elif isinstance(test, GoldTurn):
+        gold.answer(test, decision)
     elif kind in REVIEWS:
         repeat.plan(decision, document.project)
         if reviews is not None and reviews >= max(2, document.project.reviews_needed):
             close(document)
     _tell(decision)
     return decision
+
+
+def _purpose(test: Repeat | GoldTurn | None) -> Purpose:
+    if test is None:
+        return Purpose.REVIEW
+    return Purpose.REPEAT if isinstance(test, Repeat) else Purpose.GOLD
 
 
 def _take(page: Page, counts: bool) -> int | None:
@@ -194,8 +204,8 @@ def undo(
     # Of two undos at once, one deletes the row.
     if not Standing.objects.filter(decision=target).delete()[0]:
         return None
-    tested = target.standing.purpose == Purpose.REPEAT
-    if target.kind in REVIEWS and not tested:
+    purpose = target.standing.purpose
+    if target.kind in REVIEWS and purpose == Purpose.REVIEW:
         Document.objects.filter(pk=target.document_id).update(reviews=F("reviews") - 1)
         reopen(target.document)
     taken_back = Decision.objects.create(
@@ -207,8 +217,10 @@ def undo(
         key=key,
     )
     _tell(taken_back)
-    if tested:
+    if purpose == Purpose.REPEAT:
         target.document = repeat.give_again(target)
+    elif purpose == Purpose.GOLD:
+        target.document = gold.give_again(target)
     else:
         lease_to(target.document_id, reviewer)
         target.document.refresh_from_db()
@@ -222,7 +234,7 @@ def _tell(decision: Decision) -> None:
     transaction.on_commit(lambda: story.tell(str(decision.kind), decision.document_id, **more))
 
 
-def _since(held: Document | Repeat) -> int:
+def _since(held: Document | Repeat | GoldTurn) -> int:
     """Milliseconds from the first sight of the document; read before its lease was given back."""
     started = held.lease_started_at or timezone.now()
     passed = int((timezone.now() - started).total_seconds() * 1000)

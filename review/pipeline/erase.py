@@ -21,7 +21,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from review.models import Document, Release, Repeat
+from review.models import Document, GoldTurn, Release, Repeat
 from review.models.decision import MACHINE
 
 from .members import LastOwner, give_back, leave_an_owner
@@ -59,6 +59,7 @@ def erase(user: User) -> str:
     user.memberships.all().delete()
     user.tokens.all().delete()
     Repeat.objects.filter(reviewer=user, second=None).delete()
+    GoldTurn.objects.filter(reviewer=user, decision=None).delete()
     for relation in User._meta.related_objects:  # second factors and the like
         if relation.related_model._meta.app_label not in STAYS:
             relation.related_model._base_manager.filter(**{relation.field.name: user}).delete()

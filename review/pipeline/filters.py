@@ -31,7 +31,7 @@ class Filters:
     one_pair: at most one for a decision, against the best-ranked loser. min_agreement: the share
     of the document's reviewers who gave this set; a curator's word always passes.
     min_self_consistency: the share of their repeats that a reviewer decided alike; who had none
-    passes.
+    passes. with_gold: also what people decided on documents that they were handed as gold.
     """
 
     since: str = ""
@@ -45,6 +45,7 @@ class Filters:
     one_pair: bool = False
     min_agreement: float = 0
     min_self_consistency: float = 0
+    with_gold: bool = False
 
     def __post_init__(self) -> None:
         errors = {}

@@ -31,7 +31,7 @@ FREE_ONE = """(
       AND (lease_expires_at IS NULL OR lease_expires_at <= %(now)s)
       AND NOT EXISTS (
           SELECT 1 FROM review_standing
-          WHERE document_id = free.id AND reviewer_id = %(reviewer)s
+          WHERE document_id = free.id AND reviewer_id = %(reviewer)s AND purpose <> 'gold'
       ) {which}
     LIMIT 1 {skip_locked}
 )"""

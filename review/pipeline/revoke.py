@@ -25,6 +25,7 @@ from review.models import (
     DecisionKind,
     Document,
     DocumentState,
+    GoldTurn,
     Project,
     Purpose,
     Repeat,
@@ -207,6 +208,8 @@ def _purpose(decision: Decision) -> Purpose:
         return Purpose.FINAL
     if Repeat.objects.filter(second=decision).exists():
         return Purpose.REPEAT
+    if GoldTurn.objects.filter(decision=decision).exists():
+        return Purpose.GOLD
     return Purpose.REVIEW
 
 

@@ -112,7 +112,12 @@ class Selection:
                 yield from self._of_document(acts)
 
     def _of_document(self, acts: list[Act]) -> Iterator[Lesson]:
-        views = [self._view(act) for act in acts]
+        views = []
+        for act in acts:
+            if act.is_gold and not self.filters.with_gold:
+                self.counts.decisions_left_out["gold"] += 1
+            else:
+                views.append(self._view(act))
         final = [view for view in views if view.is_final]
         reviews = [view.today for view in views if not view.is_final]
         kept = []

@@ -32,7 +32,7 @@ from review.models.decision import REVIEWS
 from .pair import TagSet
 
 FIRST_CHUNK, CHUNK = 125, 2000  # decisions held at once; few at first, for those who want a few
-PURPOSES = [Purpose.REVIEW, Purpose.FINAL]
+PURPOSES = [Purpose.REVIEW, Purpose.FINAL, Purpose.GOLD]
 STANDING: dict[str, Any] = {
     "standing__purpose__in": PURPOSES,
     "kind__in": [*REVIEWS, DecisionKind.SETTLE],
@@ -80,7 +80,7 @@ class Act:
     """A decision. asked: None where it is about no proposal.
 
     picked: the rank of the candidate, 0 for none; own: the set that they gave, without tags for
-    none. shown: the ranks in the order of the page.
+    none. shown: the ranks in the order of the page. is_gold: they were measured by it.
     """
 
     key: int
@@ -92,6 +92,7 @@ class Act:
     created_at: datetime.datetime
     uuid: uuid.UUID
     shown: list[int]
+    is_gold: bool
     asked: Asked | None
     picked: int
     own: TagSet
@@ -137,19 +138,21 @@ class Reading:
         rows: list[Any] = list(
             found.order_by("document", "pk").values_list(
                 *("pk", "document", "document__external_id", "document__sha256", "kind"),
-                *("reviewer", "created_at", "key", "shown", "proposal", "candidate"),
+                *("reviewer", "created_at", "key", "shown", "standing__purpose"),
+                *("proposal", "candidate"),
             )
         )
         given = _given([row[0] for row in rows if row[4] in OF_THEIR_OWN])
-        asked, ranks = self._asked({row[9] for row in rows if row[9] is not None})
+        asked, ranks = self._asked({row[10] for row in rows if row[10] is not None})
         acts = []
         for row in rows:
-            about = asked.get(row[9])
+            about = asked.get(row[10])
+            is_gold = row[9] == Purpose.GOLD
             own = NO_TAGS
             if row[0] in given:
                 tags = given[row[0]]
                 own = TagSet(0, tags, _named(tags, about.vocabulary) if about else ())
-            acts.append(Act(*row[:9], about, ranks.get(row[10], 0), own))  # type: ignore[call-arg]
+            acts.append(Act(*row[:9], is_gold, about, ranks.get(row[11], 0), own))  # type: ignore[call-arg]
         return acts
 
     def _asked(self, keys: Collection[int]) -> tuple[dict[int, Asked], dict[int, int]]:

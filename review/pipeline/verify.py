@@ -164,6 +164,7 @@ def _standings(project: Project | None) -> Iterator[str]:
         Q(decision__undone_by__isnull=False)
         | Q(decision__kind=DecisionKind.UNDO)
         | Q(purpose=Purpose.REPEAT, decision__repeat_of=None)
+        | Q(purpose=Purpose.GOLD, decision__gold_turn=None)
         | Q(purpose=Purpose.FINAL) & ~Q(decision__kind=DecisionKind.SETTLE)
         | ~Q(document=F("decision__document"))
         | ~Q(reviewer=F("decision__reviewer"))

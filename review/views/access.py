@@ -23,6 +23,7 @@ READ = [
     "document__project__max_tags",
     "document__project__reviews_needed",
     "document__project__repeat_share",
+    "document__project__gold_every",
 ]
 
 

@@ -27,7 +27,7 @@ from review.models import (
     Tag,
 )
 from review.models.key import key_in
-from review.pipeline import progress, repeat
+from review.pipeline import gold, progress, repeat
 from review.pipeline.decide import (
     Page,
     correct,
@@ -176,7 +176,7 @@ def act(request: HtmxHttpRequest, page: Page, verb: Callable[[], Decision]) -> H
         return desk(request, project, claim_next(project, user), notice=str(conflict), status=409)
     except NotATagSet as problem:
         held = [one for one in held_by(project, user) if one.lease_token == page.lease]
-        document = held[0] if held else repeat.held(user, page.lease)
+        document = held[0] if held else unannounced(user, page.lease)
         document = document or claim_next(project, user)
         return desk(request, project, document, notice=str(problem), status=422)
     if not request.htmx:
@@ -185,9 +185,8 @@ def act(request: HtmxHttpRequest, page: Page, verb: Callable[[], Decision]) -> H
         return desk(request, project, next_for(project, user))
     prefetched = posted_uuid(request, "prefetched")
     following, still_held = claim_beside(project, user, prefetched)
-    if still_held or repeat.held(user, prefetched):
-        following = repeat.instead_of(following, project, user, prefetched) or following
-        return saved(request, project, following)
+    if still_held or unannounced(user, prefetched):
+        return saved(request, project, mixed(following, project, user, prefetched))
     held = held_by(project, user)
     if len(held) == 1 and held[0].lease_token == prefetched:
         return saved(request, project, None)  # there was nothing more to lease
@@ -195,9 +194,24 @@ def act(request: HtmxHttpRequest, page: Page, verb: Callable[[], Decision]) -> H
 
 
 def next_for(project: Project, user: User) -> Document | None:
-    """The next document of the queue, or a repeat in its place."""
-    document = claim_next(project, user)
-    return repeat.instead_of(document, project, user) or document
+    """The next document of the queue, or a repeat or gold in its place."""
+    return mixed(claim_next(project, user), project, user)
+
+
+def mixed(
+    document: Document | None, project: Project, user: User, beside: uuid.UUID | None = None
+) -> Document | None:
+    """What to show where this document was leased: for most, itself."""
+    return (
+        repeat.instead_of(document, project, user, beside)
+        or gold.instead_of(document, project, user, beside)
+        or document
+    )
+
+
+def unannounced(user: User, lease: uuid.UUID) -> Document | None:
+    """The document that they hold under this lease as a repeat or as gold."""
+    return repeat.held(user, lease) or gold.held(user, lease)
 
 
 def saved(request: HtmxHttpRequest, project: Project, following: Document | None) -> HttpResponse:

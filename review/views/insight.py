@@ -19,12 +19,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from review.insight import by_model, learning, position, tag_duels, win_rate
+from review.insight import by_model, gold, learning, position, tag_duels, win_rate
 from review.insight.agreement import selves
 from review.insight.decided import MOST_READ, Choice, Decided, choices, decided
 from review.insight.drawing import DARK, LIGHT, Look, Series, dots, lines
 from review.insight.interval import Share
 from review.models import Project, Role
+from review.models.budget import MILLIONTHS
 from review.writers.tags_csv import neutral
 
 from .access import project_of, signed_in
@@ -117,6 +118,7 @@ def of_models(read: Read) -> Shown:
         "pairs": _("Pairs"),
         "pairs_per_decision": _("Pairs per decision"),
         "tokens_per_pair": _("Tokens per pair"),
+        "money_per_1000_pairs": _("Money per 1,000 pairs"),
     }
     rows = [
         (
@@ -132,6 +134,7 @@ def of_models(read: Read) -> Shown:
             it.pairs,
             it.pairs_per_decision,
             it.tokens_per_pair,
+            None if it.money_per_pair is None else it.money_per_pair * 1000 / MILLIONTHS,
         )
         for it in found
     ]
@@ -141,7 +144,8 @@ def of_models(read: Read) -> Shown:
         Series(_("First, of the picks"), [it.first for it in drawn]),
         Series(_("Picked, of the decisions"), [it.picked for it in drawn]),
     ]
-    said = _("Tokens only: Tagger is told no prices. Tokens times the price is the money.")
+    priced = any(it.money is not None for it in found)
+    said = "" if priced else _("No price of a model is known: they are kept on the page Spending.")
     n = len(read.decided)
     return Shown(columns, rows, n, said, drawing(labels, series, None))
 
@@ -252,6 +256,26 @@ def of_consistency(read: Read) -> Shown:
     return Shown(columns, rows, n, "", drawing([it[0] for it in drawn], series, None))
 
 
+def of_gold(read: Read) -> Shown:
+    found = gold.accuracies(gold.measured(read.project))
+    columns = {
+        "reviewer": _("Reviewer"),
+        "decisions": _("Decisions"),
+        "right": _("Right"),
+        "acceptable": _("Right or acceptable"),
+        "lately": _("The latest %(count)d") % {"count": gold.LATELY},
+        "skipped": _("Skipped"),
+    }
+    rows = [(it.reviewer, it.right.of, it.right, it.fits, it.lately, it.skipped) for it in found]
+    drawn = sorted(found, key=lambda it: -it.right.of)[:MOST_DRAWN]
+    series = [
+        Series(columns["right"], [it.right for it in drawn]),
+        Series(columns["acceptable"], [it.fits for it in drawn]),
+    ]
+    n = sum(it.right.of for it in found)
+    return Shown(columns, rows, n, "", drawing([it.reviewer for it in drawn], series, None))
+
+
 def of_learning(read: Read) -> Shown:
     found = learning.curve(read.decided)
     columns = {
@@ -336,7 +360,8 @@ KINDS: dict[str, Kind] = {
         gettext_lazy("Models and prompts"),
         gettext_lazy(
             "What was decided on each model's proposals. A pair is a set that was preferred to "
-            "another; the tokens are those of the proposals decided on."
+            "another; the tokens, and the money by today's prices, are those of the proposals "
+            "decided on."
         ),
         gettext_lazy(
             "For each model and prompt: the share of picks that took its first candidate, and the "
@@ -378,6 +403,20 @@ KINDS: dict[str, Kind] = {
         gettext_lazy("For each reviewer: the share of documents with equal sets both times."),
         gettext_lazy("Nobody has decided on a document twice yet."),
         of_consistency,
+    ),
+    "gold": Kind(
+        gettext_lazy("Known answers"),
+        gettext_lazy(
+            "Documents whose answer a curator knew before: how often each person gave the best "
+            "set, and how often that or another that is no error. Which they were wrong on is on "
+            "the page Gold."
+        ),
+        gettext_lazy(
+            "For each reviewer: the share that was right, and the share that was right or "
+            "acceptable."
+        ),
+        gettext_lazy("Nobody has decided on a document whose answer was known."),
+        of_gold,
     ),
     "learning": Kind(
         gettext_lazy("Learning curve"),

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST
 
-from review.pipeline import queue, repeat
+from review.pipeline import gold, queue, repeat
 
 from .access import signed_in
 
@@ -20,7 +20,9 @@ def renew(request: HttpRequest) -> HttpResponse:
     """204, or 409 when one of the leases is lost."""
     user = signed_in(request)
     kept = [
-        queue.renew(user, lease) or repeat.held(user, lease) is not None
+        queue.renew(user, lease)
+        or repeat.held(user, lease) is not None
+        or gold.held(user, lease) is not None
         for lease in posted_leases(request)
     ]
     return HttpResponse(status=204 if all(kept) else 409)

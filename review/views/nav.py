@@ -23,6 +23,7 @@ DOORS: list[tuple[str, Promise, Role]] = [
     ("imports", _("Import"), Role.CURATOR),
     ("disputes", _("Disputes"), Role.CURATOR),
     ("agreement", _("Agreement"), Role.CURATOR),
+    ("gold", _("Gold"), Role.CURATOR),
     ("quality", _("Quality"), Role.CURATOR),
     ("insight", _("Insight"), Role.CURATOR),
     ("releases", _("Releases"), Role.CURATOR),

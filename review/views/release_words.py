@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 LEFT_OUT: dict[str, dict[str, Promise]] = {
     "decisions": {
+        "gold": gettext_lazy("on documents handed out as gold, to measure who decides"),
         "time": gettext_lazy("before or after the days that were asked for"),
         "reviewer": gettext_lazy("by somebody who was not asked for"),
         "no_model": gettext_lazy("on sets that no model gave: words were counted"),
@@ -57,6 +58,7 @@ TITLES: dict[str, Promise] = {
     "one_pair": gettext_lazy("One pair a decision"),
     "min_agreement": gettext_lazy("Least agreement"),
     "min_self_consistency": gettext_lazy("Least self-consistency"),
+    "with_gold": gettext_lazy("With decisions on gold documents"),
     "documents": gettext_lazy("Documents"),
     "decisions": gettext_lazy("Decisions"),
     "pairs": gettext_lazy("Pairs"),

@@ -34,6 +34,7 @@ class Command(BaseCommand):
         add("--one-pair", action="store_true", help="At most one pair for a decision.")
         add("--min-agreement", type=float, default=0, metavar="SHARE")
         add("--min-self-consistency", type=float, default=0, metavar="SHARE")
+        add("--with-gold", action="store_true", help="Also decisions on gold documents.")
         add("--note", default="", help="What it is for.")
 
     def handle(self, *args: Any, **options: Any) -> None:
