@@ -7,7 +7,7 @@ INSTALL = command -v $(PYTHON) >/dev/null || \
 	exec $(PYTHON) tagger_site/install.py
 
 .PHONY: help run test smoke lint types audit lock bench-queue bench-documents bench-intake bench-propose bench-release bench-rank fit-compose fuzz-api \
-	train-deps test-train test-jobs loop
+	train-deps test-train test-jobs loop faults faults-quick
 .DEFAULT_GOAL := help
 
 help: ## list these commands
@@ -34,29 +34,40 @@ audit: ## known vulnerabilities in what is pinned: pip-audit, strictly (needs th
 	@exec $(PYTHON) tests/audit.py .venv-audit/bin/pip-audit \
 		requirements.txt requirements-dev.txt requirements-embedded.txt requirements-train.txt
 
-lock: ## pin every version in requirements*.txt from requirements*.in
+lock: ## pin every version in requirements*.txt from requirements*.in, with hashes but for training
 	@( $(INSTALL) test ) && for part in requirements requirements-dev requirements-train; do \
-		.venv/bin/python -m piptools compile --quiet --strip-extras --no-header \
-			--unsafe-package=pip --unsafe-package=setuptools --unsafe-package=torch \
+		case $$part in *-train) how=--unsafe-package=setuptools;; *) how=--generate-hashes;; esac; \
+		.venv/bin/python -m piptools compile --quiet --strip-extras --no-header $$how \
+			--unsafe-package=pip --unsafe-package=torch \
 			--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-			--no-emit-options --output-file=$$part.txt $$part.in || exit 1; done
+			--no-emit-options --output-file=$$part.txt $$part.in || exit 1; done && \
+		.venv/bin/python -m tests.hash_embedded
 
 train-deps: ## install into .venv-train what training needs (TORCH="pip's options for torch")
 	@test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
 	@set -e; pip=".venv-train/bin/python -m pip install --disable-pip-version-check --quiet"; \
 		$$pip $(TORCH) $$(grep ^torch== requirements-train.in); \
-		$$pip -r requirements.txt -r requirements-dev.txt -r requirements-train.txt; \
+		$$pip -r requirements.txt -r requirements-dev.txt; \
+		$$pip -r requirements-train.txt; \
 		$$pip --no-deps -r requirements-embedded.txt
 
 test-train: train-deps ## the tests that need them: of training, and of what it leaves
-	@exec .venv-train/bin/python -m pytest tests/test_training.py tests/test_preferences.py tests/test_loaders.py tests/test_narrower.py $(ARGS)
+	@exec .venv-train/bin/python -m pytest tests/test_training.py tests/test_preferences.py tests/test_loaders.py \
+		tests/test_narrower.py tests/test_train.py -m "not whole" $(ARGS)
 
-test-jobs: train-deps ## trainings as jobs, with TRL's own trainers, and the loop in its small form: ten minutes
-	@exec .venv-train/bin/python -m pytest tests/test_train.py tests/test_loop.py $(ARGS)
+test-jobs: train-deps ## whole trainings, by TRL's own trainers too, and the loop in its small form: ten minutes
+	@exec .venv-train/bin/python -m pytest tests/test_train.py tests/test_loop.py -m whole $(ARGS)
 
 loop: train-deps ## proposed, picked by simulated reviewers, trained, measured (LABELS=DIR OUT=DIR BASE=bare FOLDS=4)
 	@exec .venv-train/bin/python -m tests.loop $(LABELS) --out $(or $(OUT),var/loop) \
 		--base $(or $(BASE),shipped) --folds $(or $(FOLDS),0) $(ARGS)
+
+faults: ## every fault on purpose, on both databases; writes docs/reliability.md (ARGS="1 2b" for some)
+	@( $(INSTALL) test ) && .venv/bin/python -m tests.faults --database both \
+		$(if $(ARGS),$(ARGS),--out docs/reliability.md)
+
+faults-quick: ## the quick half of it, on both databases: some minutes
+	@( $(INSTALL) test ) && .venv/bin/python -m tests.faults --quick --database both $(ARGS)
 
 bench-queue: ## next + pick over HTTP with many documents (DATABASE_URL, ARGS="--documents 1000000")
 	@( $(INSTALL) test ) && export TAGGER_VAR=$$(mktemp -d) && \

@@ -93,3 +93,35 @@ def second_factor_is_known(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register
+def provider_is_whole(**kwargs: Any) -> list[CheckMessage]:
+    """Of the one that people sign in with (OpenID Connect)."""
+    given = {
+        "TAGGER_OIDC_URL": settings.OIDC_URL,
+        "TAGGER_OIDC_CLIENT_ID": settings.OIDC_CLIENT_ID,
+        "TAGGER_OIDC_SECRET": settings.OIDC_SECRET,
+    }
+    missing = [name for name, value in given.items() if not value]
+    if len(missing) == len(given):
+        return []
+    if missing:
+        return [
+            Error(
+                f"A provider to sign in with is half set: {missing[0]} is missing.",
+                hint=f"Set all of {', '.join(given)}, or none.",
+                id="tagger.E007",
+            )
+        ]
+    address = urlsplit(settings.OIDC_URL)
+    here = address.scheme == "http" and address.hostname in ("127.0.0.1", "::1", "localhost")
+    if address.scheme != "https" and not here:
+        return [
+            Error(
+                "TAGGER_OIDC_URL is no https:// address: who is in between could be anybody.",
+                hint="It is the provider's issuer: https://accounts.example.org/realms/house",
+                id="tagger.E008",
+            )
+        ]
+    return []

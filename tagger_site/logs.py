@@ -32,6 +32,27 @@ class WithRequest(logging.Filter):
         return True
 
 
+class AsLines(logging.Formatter):
+    """One line for each record, whatever is in it; a traceback follows set in.
+
+    What a document or a server says can thereby begin no line of its own, nor move a terminal.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return on_one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        line, *below = super().format(record).split("\n")
+        return "\n".join([line, *(f"    {on_one_line(each)}" for each in below)])
+
+
+def on_one_line(text: str) -> str:
+    """The text with what no printer prints as in a Python string: a line break is \\n."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class AsJson(logging.Formatter):
     """One object a line. The filters have been there: no secret is in the record."""
 

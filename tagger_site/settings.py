@@ -80,6 +80,11 @@ HSTS_SECONDS = int(os.environ.get("TAGGER_HSTS_SECONDS", "31536000"))  # with HT
 # For /metrics; without it, only programs on this machine may read them.
 METRICS_TOKEN = os.environ.get("TAGGER_METRICS_TOKEN", "")
 LOG_FORMAT = os.environ.get("TAGGER_LOG_FORMAT", "")  # "json", or lines for people
+# Where people may sign in as well, with OpenID Connect: review/views/provider.py.
+OIDC_URL = os.environ.get("TAGGER_OIDC_URL", "").rstrip("/")
+OIDC_CLIENT_ID = os.environ.get("TAGGER_OIDC_CLIENT_ID", "")
+OIDC_SECRET = os.environ.get("TAGGER_OIDC_SECRET", "")
+OIDC_NAME = os.environ.get("TAGGER_OIDC_NAME", "")  # on the button; else the address's host
 ADMIN_MFA = os.environ.get("TAGGER_ADMIN_MFA", "")  # "required", or only of those who have one
 
 LEAST_KEY, LEAST_KEY_CHARACTERS = 32, 8  # how long, and how many different ones
@@ -138,6 +143,10 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
+    # For its tables, which are there whether a provider is set or not: an archive of one house
+    # goes into another. None of its pages has an address.
+    "allauth.account",
+    "allauth.socialaccount",
     "review",
 ]
 
@@ -158,6 +167,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",  # allauth does not start without
     "axes.middleware.AxesMiddleware",  # last: it answers in place of the sign-in page
 ]
 
@@ -181,13 +191,14 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+LOCK_SECONDS = 20  # that a statement waits for another's lock: also review/apps.py
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that reads first and writes later would otherwise die with
     # "database is locked" beside another writer. WAL: readers never wait. FULL: a saved pick
     # survives a power cut.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,  # seconds to wait for another writer
+        "timeout": LOCK_SECONDS,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
     DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
@@ -313,6 +324,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_DB_REUSE_MAX = 1_000_000_000  # tasks for one connection: see tagger_site/celery.py
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: Redis will be back
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # so it is where it refuses: no disk, no memory for it
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat-schedule")
@@ -338,15 +350,23 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "log": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "log": {
+            "class": "tagger_site.logs.AsLines",
+            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
+            "style": "{",
+        },
         "json": {"()": "tagger_site.logs.AsJson"},
-        "news": {"format": "tagger: {message}", "style": "{"},
+        "news": {
+            "class": "tagger_site.logs.AsLines",
+            "format": "tagger: {message}",
+            "style": "{",
+        },
     },
     "filters": {
         "discreet": {
             "()": "tagger_site.discreet.Discreet",
             "secrets": [
-                *(SECRET_KEY, OPENAI_API_KEY, SECOND_API_KEY),
+                *(SECRET_KEY, OPENAI_API_KEY, SECOND_API_KEY, OIDC_SECRET),
                 *(os.environ.get("TAGGER_ADMIN_PASSWORD", ""), METRICS_TOKEN),
                 *passwords_in(DATABASE_URL, REDIS_URL),
             ],

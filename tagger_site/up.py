@@ -7,6 +7,7 @@ in var/log/up.log.
 import errno
 import fcntl
 import http.client
+import logging
 import math
 import os
 import shutil
@@ -252,6 +253,7 @@ def prepare() -> str:
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tagger_site.settings")
         django.setup()
+        log_into_a_file()
     except (OSError, ImportError, SyntaxError):
         raise
     except Exception as error:
@@ -282,6 +284,16 @@ def prepare() -> str:
     if os.environ.get("TAGGER_ADMIN_PASSWORD"):
         return f"{who} with the password in TAGGER_ADMIN_PASSWORD."
     return f"{who} with password {first.admin_password} (shown this once)."
+
+
+def log_into_a_file() -> None:
+    """Of what is logged here only the news are for the console: the rest goes into up.log."""
+    file = os.fdopen(open_log(LOGS / "up.log"), "a")
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(file)
+            # The disk is full: that is said where something had to be written.
+            handler.handleError = lambda record: None  # type: ignore[method-assign]
 
 
 def close_connections() -> None:

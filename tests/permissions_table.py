@@ -45,6 +45,11 @@ TABLE: dict[str, Row] = {
     # 404: a picture of nothing.
     "GET insight_picture": ("/insight/consistency.svg", 302, 403, 404, 403, 404, 404),
     "GET insight_table": ("/insight/position.csv", 302, 403, 200, 403, 200, 200),
+    "GET gold": ("/gold", 302, 403, 200, 403, 200, 200),
+    "GET gold_document": ("/gold/{document_pk}", 302, 403, 404, 403, 200, 200),
+    # 422: without tags. Not gold yet: nothing to withdraw, which the page says.
+    "POST gold_mark": ("/gold/{document_pk}/mark", 302, 403, 404, 403, 422, 422),
+    "POST gold_withdraw": ("/gold/{document_pk}/withdraw", 302, 403, 404, 403, 302, 302),
     "GET prompt": ("/prompt", 302, 403, 200, 403, 200, 200),
     "GET quality": ("/quality", 302, 403, 200, 403, 200, 200),
     "GET quality_run": ("/quality/{evaluation}", 302, 403, 404, 403, 200, 200),
@@ -124,6 +129,9 @@ TABLE: dict[str, Row] = {
     "GET password": ("/password", 302, 200, 200, 200, 200, 200),  # everybody's own
     "GET second_factor": ("/second-factor", 302, 200, 200, 200, 200, 200),  # everybody's own
     "GET sign_in": ("/sign-in/", 200, 302, 302, 302, 302, 302),  # 302: already in
+    # 404: no provider is set.
+    "GET provider": ("/sign-in/provider/", 404, 404, 404, 404, 404, 404),
+    "GET provider_back": ("/sign-in/provider/back/", 404, 404, 404, 404, 404, 404),
     "POST sign_out": ("/sign-out/", 302, 302, 302, 302, 302, 302),
 }
 

@@ -172,12 +172,13 @@ class SupervisorTests(RunCase):
         self.assert_gone(child)
 
 
-class InstallTests(unittest.TestCase):
+class InstallTests(RunCase):
     def test_what_pip_printed_becomes_a_sentence_with_a_remedy(self) -> None:
         for printed, told in (
             ("ERROR: [Errno 28] No space left on device", "no space left"),
             ("WARNING: Retrying after NewConnectionError\nERROR: No matching", "cannot be reached"),
             ("ERROR: ResolutionImpossible: x and y", "ResolutionImpossible: x and y"),
+            ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM …", "TAGGER_HASHES=off"),
         ):
             with self.subTest(told):
                 self.assertIn(told, install.reason(printed, "packages"))
@@ -194,6 +195,13 @@ class InstallTests(unittest.TestCase):
             check=True,
         )
         self.assertEqual(done.stdout.strip(), "[]")
+
+    def test_what_is_installed_has_hashes_unless_a_house_builds_it_itself(self) -> None:
+        script = "from tagger_site import install; print(install.pinned('requirements.txt')[0])"
+        with_hashes = self.python("-c", script).stdout.strip()
+        self.assertRegex(with_hashes, r"^amqp==[\d.]+( --hash=sha256:\w{64})+$")
+        without = self.python("-c", script, TAGGER_HASHES="off").stdout.strip()
+        self.assertRegex(without, r"^amqp==[\d.]+$")
 
     def test_an_old_python_is_told_which_one_is_needed(self) -> None:
         source = (ROOT / "tagger_site" / "install.py").read_text()

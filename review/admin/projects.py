@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from review.llm.prompt import VERSIONS
 from review.models import Decision, Membership, Project, Role
-from review.pipeline import second_factor
+from review.pipeline import identity, second_factor
 from review.pipeline.close import settle_counts
 
 from .erasing import erase_selected
@@ -42,7 +42,7 @@ class SuperusersOnly(admin.ModelAdmin):
 
 @admin.register(User, site=site)
 class Accounts(SuperusersOnly, UserAdmin):
-    actions = ["let_in_again", "take_second_factor_away", erase_selected]
+    actions = ["let_in_again", "take_second_factor_away", "untie", erase_selected]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """One by one, and not who decided something: that stays, and they can be erased."""
@@ -61,6 +61,12 @@ class Accounts(SuperusersOnly, UserAdmin):
         told = ngettext(
             "%(n)d second factor was taken away.", "%(n)d second factors were taken away.", count
         )
+        self.message_user(request, told % {"n": count}, messages.SUCCESS)
+
+    @admin.action(description=_("Forget who they are at the provider they sign in with"))
+    def untie(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        count = sum(identity.untie(user) for user in users)
+        told = ngettext("%(n)d tie was forgotten.", "%(n)d ties were forgotten.", count)
         self.message_user(request, told % {"n": count}, messages.SUCCESS)
 
 

@@ -24,7 +24,7 @@ from review.pipeline.sheet import sheet
 
 from .access import project_of, signed_in
 from .desk import posted_uuid, tags_of
-from .shown import ShownTag
+from .shown import ShownTag, suspicion_of
 
 ON_A_PAGE = 50
 LATELY = 10  # of those that the curator settled last
@@ -138,6 +138,7 @@ def page_for(
         "project": document.project,
         "document": document,
         "sheet": sheet(document, proposal, fold=False),
+        "suspicion": suspicion_of(document),
         "sets": sets,
         "none_given": any(not one.tags for one in sets),
         "open": document.state == DocumentState.DISPUTED,
