@@ -85,6 +85,7 @@ def labelled_folder(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.whole
 @needs_torch
 def test_the_whole_loop_leaves_a_served_adapter_and_says_what_it_gave(tmp_path: Path) -> None:
     folder, out = labelled_folder(tmp_path / "labels"), tmp_path / "out"

@@ -43,7 +43,7 @@ from review.models import (
     TrainingState,
 )
 from review.pipeline import release, train
-from review.tasks import TRAINING, run_trainer, tell_trainers
+from review.tasks import TRAINING, run_trainer, sweep_up, tell_trainers
 from review.training.course import TrlCourse
 from tagger_site.supervise import read_procfile
 
@@ -260,6 +260,13 @@ class Worker(Trained):
             tell_trainers()
         self.assertEqual(self.broker.llen(TRAINING), 1)
         self.assertNotIn(TRAINING, settings.CELERY_TASK_QUEUES)
+
+    def test_what_redis_has_lost_is_told_again_by_the_sweeper(self) -> None:
+        train.order(self.release)
+        tell_trainers()
+        self.broker.delete(TRAINING)
+        sweep_up()
+        self.assertEqual(self.broker.llen(TRAINING), 1)
 
     def test_the_process_is_given_the_training(self) -> None:
         said, waiting = self.fake(0), train.order(self.release)
@@ -529,6 +536,7 @@ class Trains(Trained):
         told = json.loads((train.folder_of(then) / "adapter_config.json").read_text())
         self.assertEqual(told["r"], 2)  # the first one's
 
+    @pytest.mark.whole
     def test_trl_trains_any_other_model_is_stopped_and_goes_on(self) -> None:
         options = {"rank": 2, "batch": 2, "gather": 1, "cpu": True, "max_length": 1000}
         asked = train.order(self.release, options, base=str(self.small))
@@ -558,6 +566,7 @@ class Trains(Trained):
             self.command(1, "--base", str(self.small))
         self.assertFalse(Training.objects.exists())
 
+    @pytest.mark.whole
     def test_the_printed_lines_work_on_the_release_as_it_is(self) -> None:
         """And the one adapter at their end says what both say after each other."""
         import torch

@@ -27,7 +27,7 @@ from review.pipeline import release
 from review.pipeline.exam import fitted, labelled, tag_list
 from review.pipeline.first_start import seed_tags
 from review.pipeline.importing import load_file
-from review.pipeline.propose import propose
+from review.pipeline.propose import MOST_TROUBLES, TryLater, propose
 from review.pipeline.split import SPLITS, split_of
 from review.readers.labelled import Labelled
 
@@ -170,12 +170,22 @@ def together(folder: Path, limit: int | None, out: Path) -> list[Labelled]:
 
 
 def proposed(project: Project, adapter: Path | None) -> None:
-    """As a worker does it, one document after the other."""
+    """As a worker does it, one document after the other.
+
+    Raises TryLater where the server did not answer in time three times: the machine is too busy.
+    """
     server = local_server.start(adapter=adapter)
     settings.TAGGER_EMBEDDED_URL = server.base_url
     try:
         for key in project.documents.order_by("pk").values_list("pk", flat=True):
-            propose(key)
+            for tried in range(1, MOST_TROUBLES + 1):
+                try:
+                    propose(key)
+                    break
+                except TryLater as later:
+                    if tried == MOST_TROUBLES:
+                        raise
+                    print(f"{later} Once more.", flush=True)
     finally:
         settings.TAGGER_EMBEDDED_URL = ""
         server.stop()
