@@ -18,6 +18,7 @@ from review.pipeline import (
     ahead,
     auto_accept,
     batch,
+    budget,
     calibrate,
     importing,
     lanes,
@@ -102,10 +103,12 @@ def sweep_up() -> None:
     auto_accept.send_some_back()
     auto_accept.tell_waiting(CONFIDENCES)
     stand_in.stand_in()
+    budget.look_again()
     fill_queue()
     tell_importers()
     tell_batches()
     tell_releases()
+    tell_trainers()
     revoke.go_on(REVOKING)
     seal.seal(whole=False, seconds=SEALING)
     ahead.keep_ahead(RENDERING)

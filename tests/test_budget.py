@@ -25,6 +25,7 @@ from review.models import (
 from review.pipeline import batch, budget, served
 from review.pipeline.budget import Caps, cap
 from review.pipeline.propose import TryLater, propose
+from review.tasks import sweep_up
 
 from .base import HouseTestCase
 from .fake_model import FakeModel, Reply
@@ -74,6 +75,30 @@ class OneAfterTheOther(HouseTestCase):
         cap(self.project, Caps(tokens_in_all=HELD))
         self.assertTrue(Document.objects.due(timezone.now()).exists())
         assert propose(document.pk)
+
+    def test_what_calls_under_way_kept_from_a_document_is_there_when_they_ended(self) -> None:
+        cap(self.project, Caps(tokens_a_day=HELD))
+        under_way = HELD - USED
+        Budget.objects.update(day=budget.today(), day_tokens=under_way, all_tokens=under_way)
+        document = self.document()
+        with pytest.raises(TryLater, match="budget of today"):
+            propose(document.pk)
+        Budget.objects.update(day_tokens=USED, all_tokens=USED)  # they are settled
+        self.assertFalse(Document.objects.due(timezone.now()).exists())
+        sweep_up()
+        self.assertTrue(Document.objects.due(timezone.now()).exists())
+        propose(document.pk)
+        document.refresh_from_db()
+        self.assertEqual(document.state, DocumentState.READY)
+
+    def test_nobody_is_tried_in_vain_where_the_cap_is_reached(self) -> None:
+        cap(self.project, Caps(tokens_a_day=USED))
+        Budget.objects.update(day=budget.today(), day_tokens=USED, all_tokens=USED)
+        with pytest.raises(TryLater):
+            propose(self.document().pk)
+        self.assertEqual(budget.look_again(), 0)
+        Budget.objects.update(day=budget.today() - timedelta(days=1))
+        self.assertEqual(budget.look_again(), 1)
 
     def test_a_new_day_begins_at_nothing_and_the_whole_goes_on(self) -> None:
         cap(self.project, Caps(tokens_a_day=HELD, tokens_in_all=10 * HELD))

@@ -204,8 +204,10 @@ class Behaving(HouseTestCase):
         document = self.document()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("review.llm.sampling.read_reply", _stealing(document))
-            self.assertIsNone(propose(document.pk))
+            with self.assertLogs("review.story") as told:
+                self.assertIsNone(propose(document.pk))
         self.assertEqual(Proposal.objects.count(), 0)
+        self.assertIn(f"too late d{document.pk}", told.output[-1])
 
 
 def _renaming(case: HouseTestCase):  # type: ignore[no-untyped-def]

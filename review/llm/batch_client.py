@@ -20,6 +20,7 @@ import openai
 from openai import AsyncOpenAI
 
 from .client import (
+    UNREADABLE,
     Answer,
     Endpoint,
     answer_of,
@@ -31,6 +32,7 @@ from .client import (
 )
 from .errors import NoAnswer, NotThere, Unavailable
 from .manners import Manners
+from .reply import storable
 from .sampling import PLANS, Sampling
 
 T = TypeVar("T")
@@ -135,7 +137,7 @@ def answer(said: Said, request: Request) -> Answer:
         raise NoAnswer(said.problem)
     try:
         return answer_of(said.body, request.parameters, 0.0)
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
+    except UNREADABLE as error:
         raise NoAnswer(f"The batch holds an answer that cannot be read: {error}") from error
 
 
@@ -229,7 +231,7 @@ def _call(endpoint: Endpoint, seconds: float, act: Callable[[AsyncOpenAI], Await
         raise _explained(error, endpoint, seconds) from error
     except OSError as error:
         raise Unavailable(f"The batch's file cannot be moved: {error}") from error
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
+    except UNREADABLE as error:
         raise NoAnswer(f"The batch API sent no answer that can be read: {error}") from error
 
 
@@ -273,7 +275,7 @@ def _standing(said: Any) -> Standing:
 def _told(error: Any) -> str:
     message = str(getattr(error, "message", None) or getattr(error, "code", None) or "")
     number = getattr(error, "line", None)
-    return f"{message} (line {number})" if message and number else message
+    return storable(f"{message} (line {number})" if message and number else message)
 
 
 def _places(file: IO[bytes]) -> Iterator[tuple[str, int]]:
@@ -304,4 +306,4 @@ def _said(found: dict[str, Any]) -> Said:
     error = found.get("error") or (body.get("error") if isinstance(body, dict) else None) or body
     if isinstance(error, dict):
         error = error.get("message") or error.get("code")
-    return Said(problem=str(error or "The batch holds no answer to it.")[:300])
+    return Said(problem=storable(str(error or "The batch holds no answer to it."))[:300])

@@ -11,6 +11,7 @@ import asyncio
 import email.utils
 import hashlib
 import json
+import math
 import os
 import threading
 import time
@@ -35,6 +36,8 @@ T = TypeVar("T")
 LESSONS = 8  # requests: each refusal teaches one thing, and there are seven to learn
 RELOAD_SECONDS = 5.0  # until the embedded model's server has loaded what was put in use
 OPERATOR_SECONDS = 300.0  # between tries while only an operator can mend it: a key, a model's name
+LONGEST_WAIT = 86_400.0  # seconds: a server may ask for any, and for more than there will be
+MOST_USED = 100_000_000  # tokens of one request: a server may count as it likes
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,11 @@ class Answer:
     tokens_out: int
     seconds: float
     thought: int = 0  # of those out, tokens of thinking that the server counts
+
+
+# Nothing is checked before: HTTP 200 with a web page, a list where an object should be, a number
+# that is none, a thousand brackets.
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 
 def ask(
@@ -163,7 +171,7 @@ async def _ask(
             try:
                 said, took = await _call(endpoint, messages, parameters, end)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if not tried.learn(str(error), n):
+                if _is_filtered(error) or not tried.learn(_words(error), n):
                     raise
                 if not tried.several:
                     n = 1
@@ -190,8 +198,7 @@ async def _ask(
         if isinstance(told, Unavailable):
             told.begun |= answered
         raise told from error
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
-        # Nothing is checked before: HTTP 200 with a web page, a list where an object should be.
+    except UNREADABLE as error:
         raise NoAnswer(f"The model server sent no answer that can be read: {error}") from error
 
 
@@ -348,28 +355,43 @@ def explain(
         return TooMany(f"{server} asks for a pause (429).", retry_after(error))
     if status in (408, 409) or status >= 500:
         return Unavailable(f"{server} is in trouble ({status}).", retry_after(error))
-    if "content_filter" in str(error):
+    if _is_filtered(error):
         return Refused("The model's content filter refused this document.")
     return NoAnswer(f"{server} refused the request ({status}): {_short(error, endpoint)}")
 
 
 def retry_after(error: openai.APIStatusError) -> float | None:
-    """The seconds of a Retry-After header, given as a number or as a date; None without one."""
+    """The seconds of a Retry-After header, given as a number or as a date; None without one.
+
+    A day at most: nobody would see why a document waits for years.
+    """
     value = error.response.headers.get("retry-after", "")
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, seconds), LONGEST_WAIT) if not math.isnan(seconds) else None
+
+
+def _is_filtered(error: openai.APIStatusError) -> bool:
+    """Of the document, not of a parameter. Azure says so in the code alone."""
+    return "content_filter" in f"{error.code} {error}"
+
+
+def _words(error: Exception) -> str:
+    """What the server said. The SDK tells that only where it is in OpenAI's form."""
+    told = str(error)
+    if isinstance(error, openai.APIStatusError) and told == f"Error code: {error.status_code}":
+        told = f"{told} - {error.response.text[:2000].strip()}".removesuffix(" - ")
+    return storable(told)
 
 
 def _short(error: Exception, endpoint: Endpoint) -> str:
-    """What the server said: some say the key again, and this is kept and shown."""
-    told = str(error)
+    """The same, not too long: some say the key again, and this is kept and shown."""
+    told = _words(error)
     return (told.replace(endpoint.api_key, "[the key]") if endpoint.api_key else told)[:300]
 
 
@@ -382,7 +404,8 @@ def answer_of(said: Any, parameters: dict[str, Any], seconds: float) -> Answer:
     for choice in said["choices"]:
         message = choice["message"] or {}
         if message.get("refusal"):
-            raise Refused(f"The model declined this document: {message['refusal'][:300]}")
+            declined = storable(message["refusal"])[:300]
+            raise Refused(f"The model declined this document: {declined}")
         finish = choice.get("finish_reason")
         if finish == "content_filter":
             raise Refused("The model's content filter refused this document.")
@@ -393,17 +416,23 @@ def answer_of(said: Any, parameters: dict[str, Any], seconds: float) -> Answer:
         cut_off = finish == "length"
         replies.append(RawReply(storable(text), cut_off, _mean_logprob(told), _tokens(told)))
     usage = said.get("usage") or {}
+    sent = _count(usage.get("prompt_tokens"))
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens")
     return Answer(
         replies,
         parameters,
-        tokens_in=int(usage.get("prompt_tokens") or 0),
-        tokens_cached=int(cached or 0),
-        tokens_out=int(usage.get("completion_tokens") or 0),
+        tokens_in=sent,
+        tokens_cached=min(_count(cached), sent),
+        tokens_out=_count(usage.get("completion_tokens")),
         seconds=seconds,
-        thought=int(thought or 0),
+        thought=_count(thought),
     )
+
+
+def _count(said: Any) -> int:
+    """Tokens that a server says it used: no fewer than none, and no more than a row holds."""
+    return min(max(0, int(said or 0)), MOST_USED)
 
 
 def _mean_logprob(said: Any) -> float | None:
@@ -412,7 +441,8 @@ def _mean_logprob(said: Any) -> float | None:
     if not isinstance(tokens, list):
         return None
     found = [token.get("logprob") for token in tokens if isinstance(token, dict)]
-    known = [float(value) for value in found if isinstance(value, (int, float))]
+    numbers = [float(value) for value in found if isinstance(value, (int, float))]
+    known = [number for number in numbers if math.isfinite(number)]  # no database keeps others
     return sum(known) / len(known) if known else None
 
 

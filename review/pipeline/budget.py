@@ -16,6 +16,8 @@ from review.models import Batch, Budget, Document, DocumentState, Price, Project
 
 SPENT = "The project's budget"  # so begins the reason of a document that waits for money
 LOOK_AGAIN = 3600.0  # seconds, where no midnight brings anything
+AT_ONCE = 50  # documents of a project that the sweeper lets try again
+LOOKED_AT = 2000  # of those that wait, the oldest: they are tried first, and so refused first
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,36 @@ def cap(project: Project, caps: Caps) -> None:
         project=project, state=DocumentState.WAITING, reason__startswith=SPENT
     )
     waiting.update(not_before=None, reason="")
+
+
+def look_again() -> int:
+    """Let some try again that found too little, where the cap is not reached: returns how many.
+
+    What calls under way might have cost was counted then; by now they have ended, and most of it
+    was given back. The few that find too little once more have asked nobody.
+    """
+    freed = 0
+    for budget in Budget.objects.all():
+        if not budget.is_capped or is_reached(budget):
+            continue
+        waiting = Document.objects.filter(project=budget.project_id, state=DocumentState.WAITING)
+        oldest = waiting.order_by("pk").values_list("pk", "reason", "not_before")[:LOOKED_AT]
+        put_off = [key for key, reason, until in oldest if until and reason.startswith(SPENT)]
+        some = waiting.filter(pk__in=put_off[:AT_ONCE], reason__startswith=SPENT)
+        freed += some.update(not_before=None)
+    return freed
+
+
+def is_reached(budget: Budget) -> bool:
+    """One of its caps is, to the last token."""
+    tokens, money = budget.today(today())
+    counted = (
+        (budget.tokens_a_day, tokens),
+        (budget.money_a_day, money),
+        (budget.tokens_in_all, budget.all_tokens),
+        (budget.money_in_all, budget.all_money),
+    )
+    return any(cap is not None and spent >= cap for cap, spent in counted)
 
 
 def count_past(budget: Budget) -> None:

@@ -349,7 +349,10 @@ class Run:
             )
             if ours and sampling is not None:
                 self._proposal(sampling, error=reason).save()
-        story.tell("waits again", self.document.pk, seconds=round(seconds), reason=reason)
+        if ours:
+            story.tell("waits again", self.document.pk, seconds=round(seconds), reason=reason)
+        else:
+            story.tell("too late", self.document.pk)
         return TryLater(reason, seconds)
 
     def store(self, sampling: Sampling, error: str = "") -> Proposal | None:
@@ -370,6 +373,7 @@ class Run:
                 not_before=None,
             )
             if not ours:
+                story.tell("too late", document.pk)
                 return None
             if getattr(document, "had_proposal", True):
                 document.proposals.filter(current=True).update(current=False)
